@@ -1,0 +1,102 @@
+# Everything is done by these targets; `make help` lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA_DIR ?= .data
+export DATA_DIR
+
+# These name servers that the tests may use; without them SQLite and a folder as broker must do:
+# TEST_POSTGRES_URL, TEST_MARIADB_URL, TEST_REDIS_URL, TEST_RABBITMQ_URL.
+SERVERS := $(if $(TEST_POSTGRES_URL),test-postgres) $(if $(TEST_MARIADB_URL),test-mariadb)
+
+# Two, because the tests with real processes start several of their own.
+PYTEST := $(BIN)/python -m pytest -n 2
+QUICK := not door and not browser and not slow and not bench
+# Tests choose their database by TEST_..._URL, never by what the shell has set for something else.
+SQLITE := env -u DATABASE_URL -u CELERY_BROKER_URL -u EMAIL_URL
+
+.DEFAULT_GOAL := help
+.PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench \
+	lint check format messages wheel environment
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## /\1\t/' | expand -t 12
+
+demo: $(VENV)/.installed-base ## run worker, beat and web server with sample tasks
+	@exec $(BIN)/python -m config.demo.run
+
+clean: ## remove the data of the demo
+	@rm -rf "$(DATA_DIR)"/db.sqlite3* "$(DATA_DIR)"/broker "$(DATA_DIR)"/mail \
+		"$(DATA_DIR)"/logs "$(DATA_DIR)"/demo.lock
+	@rmdir "$(DATA_DIR)" 2>/dev/null || true
+
+test: lint check test-sqlite $(SERVERS) ## lint and every test but the slow ones
+
+test-fast: environment ## tests without processes, browser or servers (under a minute)
+	$(SQLITE) $(PYTEST) -m "$(QUICK) and not postgres and not mariadb"
+
+test-all: lint check environment $(SERVERS) ## everything, the large matrices included
+	$(SQLITE) $(PYTEST) -m "not bench"
+
+test-sqlite: environment
+	$(SQLITE) $(PYTEST) -m "not slow and not bench"
+
+test-postgres: environment
+	DATABASE_URL="$(TEST_POSTGRES_URL)" $(PYTEST) -m "$(QUICK)"
+
+test-mariadb: environment
+	DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(QUICK)"
+
+bench: environment ## measure the check against the obvious loop
+	$(SQLITE) $(BIN)/python -m pytest -m bench -n 0 -p no:randomly -s
+
+lint: environment ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# A key made on the spot: the point is that the settings pass, not what they hold.
+check: environment ## migrations are complete, production settings are safe
+	DATABASE_URL=sqlite://:memory: $(BIN)/python manage.py makemigrations --check --dry-run \
+		--settings=config.settings.test
+	DJANGO_SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
+		DJANGO_ALLOWED_HOSTS=monitoring.example.com \
+		MONITORING_BASE_URL=https://monitoring.example.com DATABASE_URL=sqlite://:memory: \
+		$(BIN)/python manage.py check --deploy --fail-level=WARNING \
+		--settings=config.settings.production
+
+format: environment ## rewrite the code in the one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+messages: environment ## collect and compile the translations (needs gettext)
+	$(BIN)/python manage.py makemessages --all --no-obsolete --add-location=file \
+		--ignore=config --ignore=tests --ignore=build
+	$(BIN)/python manage.py compilemessages --ignore=.venv
+
+wheel: environment ## build the package into dist/
+	$(BIN)/python -m build --wheel --no-isolation
+
+# The stamps make a second call cost nothing.
+environment: $(VENV)/.installed-dev $(if $(TEST_MARIADB_URL),$(VENV)/.installed-mariadb)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit( \
+		"Python 3.11 or newer is needed, this is %d.%d: name another with PYTHON=..." \
+		% sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-base: requirements/base.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/base.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(filter-out requirements/mariadb.txt,$(wildcard requirements/*.txt)) \
+		| $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@ $(VENV)/.installed-base
+
+$(VENV)/.installed-mariadb: requirements/mariadb.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/mariadb.txt
+	@touch $@

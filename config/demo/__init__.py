@@ -1,0 +1,1 @@
+"""What `make demo` runs: sample tasks, a mail backend that writes files, and the launcher."""
