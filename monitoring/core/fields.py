@@ -1,0 +1,180 @@
+"""Reading one configured value: the same judgement for JSON arguments, admin forms and rows.
+
+Each reader returns the clean value or raises `InvalidValueError`, whose text says what is wrong
+with the value and what to write instead. Source of the types: documented behaviour 10.3.1.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+
+from monitoring.core.statuses import Status, nearest_status, parse_status
+from monitoring.core.texts import is_storable
+from monitoring.core.values import MAX_LOOKBACK_HOURS, ContextFilter
+
+MAX_NAME_LENGTH = 255
+MAX_ADDRESS_LENGTH = 254
+
+_ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]+@(?:[\w-]+\.)*[\w-]+")
+_CONTEXT_MODEL = re.compile(r"[A-Za-z_]\w*(?:\.models)?\.[A-Za-z_]\w*")
+
+
+class InvalidValueError(ValueError):
+    """A configured value cannot be used; the text names the value and the fix."""
+
+
+def shown(value: object, most: int = 80) -> str:
+    """Return `value` as JSON spells it, cut to `most` characters, for error messages."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):
+        text = f"<{type(value).__name__}>"
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def read_task_name(value: object, what: str = "task") -> str:
+    """Return a name as it is; `what` it names is for the error's text."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidValueError(f"the {what} name must be a non-empty text, got {shown(value)}")
+    if len(value) > MAX_NAME_LENGTH:
+        raise InvalidValueError(
+            f"the {what} name is longer than {MAX_NAME_LENGTH} characters: {shown(value)}"
+        )
+    if not is_storable(value):
+        raise InvalidValueError(
+            f"the {what} name holds characters that cannot be stored: {shown(value)}"
+        )
+    return value
+
+
+def read_statuses(value: object) -> tuple[Status, ...]:
+    """Return the expected statuses without repetition, in the order given."""
+    if isinstance(value, str):
+        raise InvalidValueError(
+            f"must be a list, got the text {shown(value)}: write [{shown(value)}]"
+        )
+    if not isinstance(value, list | tuple):
+        raise InvalidValueError(
+            f'must be a list of statuses such as ["Completed"], got {shown(value)}'
+        )
+    if not value:
+        raise InvalidValueError(f"is empty: name at least one of {_all_statuses()}")
+    return tuple(dict.fromkeys(_read_status(item) for item in value))
+
+
+def _read_status(item: object) -> Status:
+    if not isinstance(item, str):
+        raise InvalidValueError(f"{shown(item)} is not a status: use {_all_statuses()}")
+    status = parse_status(item)
+    if status is None:
+        near = nearest_status(item)
+        hint = f"did you mean {shown(near)}?" if near else f"use {_all_statuses()}"
+        raise InvalidValueError(f"{shown(item)} is not a status: {hint}")
+    return status
+
+
+def _all_statuses() -> str:
+    return ", ".join(status.value for status in Status)
+
+
+def read_lookback_hours(value: object) -> float:
+    """Return hours as a float: more than 0 and at most ten years."""
+    advice = f"write a number of hours above 0 and up to {MAX_LOOKBACK_HOURS}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidValueError(f"must be a number, got {shown(value)}: {advice}, without quotes")
+    try:
+        hours = float(value)
+    except OverflowError:
+        hours = math.inf
+    if not math.isfinite(hours):
+        raise InvalidValueError(f"must be a finite number, got {shown(value)}: {advice}")
+    if not 0 < hours <= MAX_LOOKBACK_HOURS:
+        raise InvalidValueError(f"is out of range, got {shown(value)}: {advice}")
+    return hours
+
+
+def read_names(value: object, what: str = "task") -> tuple[str, ...]:
+    """Return a list of names without repetition; `what` they name is for the error's text."""
+    if isinstance(value, str):
+        raise InvalidValueError(
+            f"must be a list, got the text {shown(value)}: write [{shown(value)}]"
+        )
+    if not isinstance(value, list | tuple):
+        raise InvalidValueError(
+            f'must be a list of {what} names such as ["{what.title()} Y"], got {shown(value)}'
+        )
+    return tuple(dict.fromkeys(read_task_name(item, what) for item in value))
+
+
+def is_address(value: object) -> bool:
+    """Say whether `value` is one plain e-mail address that is safe in a mail header."""
+    return (
+        isinstance(value, str)
+        and len(value) <= MAX_ADDRESS_LENGTH
+        and is_storable(value)
+        and _ADDRESS.fullmatch(value) is not None
+    )
+
+
+def read_addresses(value: object) -> tuple[tuple[str, ...], list[str]]:
+    """Return the usable addresses and a complaint for each thing that is not one.
+
+    A rule can be judged without a right address, so nothing is raised.
+    """
+    if isinstance(value, str):
+        good = (value,) if is_address(value) else ()
+        return good, [f"must be a list, got the text {shown(value)}: write [{shown(value)}]"]
+    if not isinstance(value, list | tuple):
+        return (), [f'must be a list such as ["admin@example.com"], got {shown(value)}']
+    complaints = [
+        f'{shown(item)} is not an e-mail address: write it like "admin@example.com"'
+        for item in value
+        if not is_address(item)
+    ]
+    return unique_addresses(item for item in value if is_address(item)), complaints
+
+
+def unique_addresses(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return addresses without repetition, the first spelling of each; case makes no second."""
+    first: dict[str, str] = {}
+    for address in addresses:
+        first.setdefault(address.casefold(), address)
+    return tuple(first.values())
+
+
+def read_context(model: object, type_: object, field: object = "") -> ContextFilter | None:
+    """Return the context filter, or None when none is configured."""
+    if _absent(model) and _absent(type_):
+        if not _absent(field):
+            raise InvalidValueError("context_field needs context_model and context_type beside it")
+        return None
+    if _absent(model) or _absent(type_):
+        given, missing = (
+            ("context_type", "context_model")
+            if _absent(model)
+            else ("context_model", "context_type")
+        )
+        raise InvalidValueError(f"{given} is given without {missing}: set both or neither")
+    if not isinstance(model, str) or not _CONTEXT_MODEL.fullmatch(model):
+        raise InvalidValueError(
+            f'context_model must look like "gap.models.IngestorSession", got {shown(model)}'
+        )
+    if not isinstance(type_, str) or len(type_) > MAX_NAME_LENGTH:
+        raise InvalidValueError(
+            f"context_type must be a text of up to {MAX_NAME_LENGTH} characters, got {shown(type_)}"
+        )
+    if not is_storable(type_):
+        raise InvalidValueError(
+            f"context_type holds characters that cannot be stored: {shown(type_)}"
+        )
+    if not isinstance(field, str):
+        raise InvalidValueError(f"context_field must be a field name, got {shown(field)}")
+    return ContextFilter(model=model, field=field, type=type_)
+
+
+def _absent(value: object) -> bool:
+    return value is None or value == ""

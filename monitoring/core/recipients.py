@@ -1,0 +1,17 @@
+"""Whom a message goes to. Source: documented behaviour 10.7.1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitoring.core.fields import unique_addresses
+
+
+def resolve_recipients(notify_to: Sequence[str], superusers: Sequence[str]) -> tuple[str, ...]:
+    """Return the rule's own addresses, else the superusers'; empty when there is nobody."""
+    return unique_addresses(notify_to) or unique_addresses(superusers)
+
+
+def no_recipient_error(task_name: str) -> str:
+    """Return the documented error text (10.7.1)."""
+    return f"notify_to is empty but no superuser found for task '{task_name}'"

@@ -1,0 +1,166 @@
+"""The values that a check reasons about: a rule, an execution, the evidence, a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from monitoring.core.statuses import Status
+
+MAX_LOOKBACK_HOURS = 87_600
+"""Ten years of hours."""
+
+DEFAULT_LOOKBACK_HOURS = 1.0
+"""Source: documented behaviour 10.3.1."""
+
+
+class WhileRunning(StrEnum):
+    """What a rule makes of an execution that has not finished yet."""
+
+    JUDGE = "judge"
+    """Judge the latest execution as it stands (documented)."""
+    WAIT = "wait"
+    """Judge the newest finished one, and leave an open event alone while one is in progress."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContextFilter:
+    """Watch only executions whose context row has a given value in a given field."""
+
+    model: str
+    """`app_label.Model`, or the documented `app_label.models.Model`."""
+    field: str
+    """Field of that model; empty: the default of the model."""
+    type: str
+    """The value to find there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """What is expected of one task."""
+
+    key: str
+    """Identity of what is watched: it changes when the task or the context changes."""
+    task_name: str
+    expected_statuses: tuple[Status, ...]
+    lookback_hours: float = DEFAULT_LOOKBACK_HOURS
+    name: str = ""
+    """Name of the stored rule; empty for an entry of the JSON arguments."""
+    rule_id: int | None = None
+    """Primary key of the stored rule; None for an entry of the JSON arguments."""
+    path: str = ""
+    """Where the entry stands in the JSON arguments, for error messages."""
+    description: str = ""
+    notify_to: tuple[str, ...] = ()
+    dependent_tasks: tuple[str, ...] = ()
+    context: ContextFilter | None = None
+    alert_after: int = 1
+    """Failing checks in a row before an event opens."""
+    remind_hours: float | None = None
+    """Hours between messages while it fails; 0: every check; None: never."""
+    notify_on_recovery: bool = True
+    max_runtime_minutes: float | None = None
+    while_running: WhileRunning = WhileRunning.JUDGE
+    snoozed_until: datetime | None = None
+    watched_since: datetime | None = None
+    """A young log is admitted from here on; None: never (JSON arguments, as documented)."""
+
+    @property
+    def is_stored(self) -> bool:
+        return self.rule_id is not None
+
+    @property
+    def label(self) -> str:
+        """How messages and errors name this rule."""
+        return self.name or self.task_name
+
+    def window_start(self, now: datetime) -> datetime:
+        """Return the start of the lookback window (documented behaviour 10.4.1)."""
+        return now - timedelta(hours=self.lookback_hours)
+
+    def is_snoozed(self, now: datetime) -> bool:
+        return self.snoozed_until is not None and now < self.snoozed_until
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Execution:
+    """One run of a task, as the task log tells it."""
+
+    pk: int | str
+    """Primary key in the task log; the greater one is the later of two with equal start."""
+    task_name: str
+    status: Status
+    started_at: datetime
+    finished_at: datetime | None = None
+    task_id: str = ""
+    worker: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """Executions of a task that were sent and have not started."""
+
+    count: int = 0
+    since: datetime | None = None
+    """When the oldest of them was submitted."""
+    newest: Mapping[Status, datetime] = field(default_factory=dict)
+    """When the newest `Pending` and the newest `Queued` were submitted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evidence:
+    """What the task log says about one rule."""
+
+    latest: Execution | None = None
+    """The execution with the greatest start, inside the window or before it."""
+    latest_finished: Execution | None = None
+    """The same among the finished ones; only read for rules that wait."""
+    latest_running: Execution | None = None
+    """The same among the running ones; only read for rules with a longest runtime."""
+    waiting: Waiting = Waiting()
+    log_since: datetime | None = None
+    """When recording began; None: nothing was ever recorded."""
+    unusable: str = ""
+    """Why the log cannot answer for this rule; empty: it can."""
+
+
+class VerdictKind(StrEnum):
+    OK = "ok"
+    STATUS_MISMATCH = "status_mismatch"
+    NO_EXECUTION = "no_execution"
+    OVERRUNNING = "overrunning"
+    UNKNOWN = "unknown"
+    IN_PROGRESS = "in_progress"
+    """A waiting rule has nothing to judge yet; counts as neither ok nor failing."""
+
+
+FAILING = frozenset(
+    {VerdictKind.STATUS_MISMATCH, VerdictKind.NO_EXECUTION, VerdictKind.OVERRUNNING}
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What one check says of one rule, and on what grounds."""
+
+    kind: VerdictKind
+    current_status: str
+    """Documented spelling, or "No execution found"."""
+    reason: str = ""
+    """One line on why, for people."""
+    execution: Execution | None = None
+    """The execution that was judged."""
+    still_running: Execution | None = None
+    """An execution from before the window that still runs."""
+    last_known: Execution | None = None
+    """The last execution before the window, when the window is empty."""
+    waiting: Waiting = Waiting()
+    young_log: bool = False
+    """Unknown only because recording has not lasted one window yet."""
+
+    @property
+    def is_failing(self) -> bool:
+        return self.kind in FAILING

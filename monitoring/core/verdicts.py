@@ -1,0 +1,162 @@
+"""What a check says of one rule: the decision table of the product.
+
+| latest execution in the window                               | verdict           |
+|--------------------------------------------------------------|-------------------|
+| none                                                         | `no_execution`    |
+| `Running`, longer than `max_runtime_minutes`                 | `overrunning`     |
+| status among the expected ones                               | `ok`              |
+| any other status                                             | `status_mismatch` |
+| the log cannot answer, or has not recorded for a window yet  | `unknown`         |
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from monitoring.core.statuses import FINISHED, NO_EXECUTION, NOT_STARTED, Status
+from monitoring.core.values import (
+    Evidence,
+    Execution,
+    Rule,
+    Verdict,
+    VerdictKind,
+    WhileRunning,
+)
+
+MAX_CLOCK_SKEW = timedelta(seconds=300)
+"""Starts later than this after `now` come from a wrong clock; sources leave them out."""
+
+
+def judge(rule: Rule, evidence: Evidence, now: datetime) -> Verdict:
+    """Say what one check finds for one rule.
+
+    now: aware, UTC. rule.lookback_hours: hours, may be fractional.
+    Raises ValueError if now is naive.
+    Source: documented behaviour 10.4.1 (started_at >= now - lookback).
+    """
+    if now.tzinfo is None:
+        raise ValueError("judge() needs an aware `now`, got a naive one")
+    if evidence.unusable:
+        return _unknown(evidence.unusable)
+    window_start = rule.window_start(now)
+    candidate = _candidate(rule, evidence, window_start)
+    if (overrun := _overrunning(rule, candidate, evidence, now)) is not None:
+        return overrun
+    waits = _waits_for_a_finish(rule) and _is_unsettled(candidate)
+    if waits:
+        candidate = _within(evidence.latest_finished, window_start)
+    if candidate is not None and candidate.status in rule.expected_statuses:
+        return Verdict(
+            kind=VerdictKind.OK, current_status=candidate.status.value, execution=candidate
+        )
+    if (queued := _accepted_waiting(rule, evidence, window_start)) is not None:
+        kind = VerdictKind.IN_PROGRESS if _waits_for_a_finish(rule) else VerdictKind.OK
+        return Verdict(kind=kind, current_status=queued.value, waiting=evidence.waiting)
+    if candidate is not None:
+        return _mismatch(rule, candidate, evidence)
+    if waits:
+        return Verdict(
+            kind=VerdictKind.IN_PROGRESS,
+            current_status=Status.RUNNING.value,
+            reason="still in progress; nothing has finished in the window yet",
+            execution=evidence.latest,
+        )
+    return _nothing_found(rule, evidence, window_start, now)
+
+
+def _within(execution: Execution | None, window_start: datetime) -> Execution | None:
+    return execution if execution is not None and execution.started_at >= window_start else None
+
+
+def _candidate(rule: Rule, evidence: Evidence, window_start: datetime) -> Execution | None:
+    """Return the execution to judge: the latest of the window, or one that still runs.
+
+    A running execution counts whatever its start if the rule limits the runtime: else a task
+    that hangs for longer than the window would turn from "overrunning" into "did not execute".
+    """
+    inside = _within(evidence.latest, window_start)
+    if inside is None and rule.max_runtime_minutes is not None:
+        return evidence.latest_running
+    return inside
+
+
+def _overrunning(
+    rule: Rule, candidate: Execution | None, evidence: Evidence, now: datetime
+) -> Verdict | None:
+    if rule.max_runtime_minutes is None or candidate is None:
+        return None
+    if candidate.status is not Status.RUNNING:
+        return None
+    # In seconds, because a timedelta cannot hold every number of minutes that a column can.
+    if not (now - candidate.started_at).total_seconds() > rule.max_runtime_minutes * 60:
+        return None
+    return Verdict(
+        kind=VerdictKind.OVERRUNNING,
+        current_status=Status.RUNNING.value,
+        reason=f"running for longer than {rule.max_runtime_minutes:g} min",
+        execution=candidate,
+        waiting=evidence.waiting,
+    )
+
+
+def _waits_for_a_finish(rule: Rule) -> bool:
+    """Only a finished execution settles a rule that waits, unless the rule expects none."""
+    return rule.while_running is WhileRunning.WAIT and any(
+        status in FINISHED for status in rule.expected_statuses
+    )
+
+
+def _is_unsettled(candidate: Execution | None) -> bool:
+    """Say whether an outcome is still to come.
+
+    A started execution is `Pending` or `Queued` again while its next attempt waits for a worker.
+    """
+    return candidate is not None and candidate.status not in FINISHED
+
+
+def _accepted_waiting(rule: Rule, evidence: Evidence, window_start: datetime) -> Status | None:
+    for status in rule.expected_statuses:
+        if status in NOT_STARTED:
+            submitted = evidence.waiting.newest.get(status)
+            if submitted is not None and submitted >= window_start:
+                return status
+    return None
+
+
+def _mismatch(rule: Rule, execution: Execution, evidence: Evidence) -> Verdict:
+    expected = " or ".join(status.value for status in rule.expected_statuses)
+    return Verdict(
+        kind=VerdictKind.STATUS_MISMATCH,
+        current_status=execution.status.value,
+        reason=f"{execution.status.value} instead of {expected}",
+        execution=execution,
+        waiting=evidence.waiting,
+    )
+
+
+def _nothing_found(
+    rule: Rule, evidence: Evidence, window_start: datetime, now: datetime
+) -> Verdict:
+    """Tell "did not run" from "we have not looked for long enough to know"."""
+    if rule.watched_since is not None:
+        since = max(rule.watched_since, evidence.log_since or now)
+        if since > window_start:
+            covered = max((now - since).total_seconds() / 3600, 0.0)
+            reason = f"log covers {covered:.2f} of {rule.lookback_hours:g} h"
+            return _unknown(reason, young_log=True)
+    latest = evidence.latest
+    runs = latest is not None and latest.status is Status.RUNNING
+    return Verdict(
+        kind=VerdictKind.NO_EXECUTION,
+        current_status=NO_EXECUTION,
+        reason=f"no execution in the last {rule.lookback_hours:g} h",
+        still_running=latest if runs else None,
+        last_known=latest,
+        waiting=evidence.waiting,
+    )
+
+
+def _unknown(reason: str, *, young_log: bool = False) -> Verdict:
+    return Verdict(
+        kind=VerdictKind.UNKNOWN, current_status="Unknown", reason=reason, young_log=young_log
+    )
