@@ -1,0 +1,17 @@
+"""The pages of the Django admin, one file each; importing them registers them."""
+
+from monitoring.admin.alert_event import AlertEventAdmin
+from monitoring.admin.execution import ExecutionAdmin
+from monitoring.admin.notification import NotificationAdmin
+from monitoring.admin.periodic_task import CheckedPeriodicTaskAdmin
+from monitoring.admin.rule import RuleAdmin
+from monitoring.admin.run import RunAdmin
+
+__all__ = [
+    "AlertEventAdmin",
+    "CheckedPeriodicTaskAdmin",
+    "ExecutionAdmin",
+    "NotificationAdmin",
+    "RuleAdmin",
+    "RunAdmin",
+]

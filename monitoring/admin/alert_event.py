@@ -1,0 +1,257 @@
+"""Alert events: what failed, since when, and who was told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from monitoring.admin.base import (
+    HistoryAdmin,
+    PrimaryKeyFilter,
+    TaskFilter,
+    link,
+    list_link,
+    may_view,
+    moment,
+)
+from monitoring.admin.display import (
+    EMPTY,
+    MESSAGE_TONES,
+    VERDICT_TONES,
+    Tone,
+    aside,
+    badge,
+    code,
+    duration,
+    excerpt,
+    listed,
+    window,
+)
+from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
+
+if TYPE_CHECKING:
+    _Inline = admin.TabularInline[Notification, AlertEvent]
+    _FormSet = BaseInlineFormSet[Notification, AlertEvent, Any]
+else:  # not subscriptable at run time
+    _Inline = admin.TabularInline
+    _FormSet = BaseInlineFormSet
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        return [
+            ("open", _("Open")),
+            ("acknowledged", _("Open and acknowledged")),
+            ("resolved", _("Resolved")),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AlertEvent]
+    ) -> QuerySet[AlertEvent]:
+        match self.value():
+            case "open":
+                return queryset.filter(open_key__isnull=False)
+            case "acknowledged":
+                return queryset.filter(open_key__isnull=False, acknowledged_at__isnull=False)
+            case "resolved":
+                return queryset.filter(open_key__isnull=True)
+        return queryset
+
+
+class RuleFilter(PrimaryKeyFilter):
+    title = _("rule")
+    parameter_name = "rule"
+    model = MonitorRule
+
+
+class NewestMessages(_FormSet):
+    """Only the newest: JSON arguments send a message at every failing check."""
+
+    most = 50
+
+    def get_queryset(self) -> QuerySet[Notification]:
+        if not hasattr(self, "_newest"):
+            self._newest = super().get_queryset()[: self.most]
+        return self._newest
+
+
+class MessageInline(_Inline):
+    model = Notification
+    formset = NewestMessages
+    sent = moment("sent_at", _("sent"))
+
+    fields = readonly_fields = ("message", "state_badge", "kind", "recipient", "sent", "problem")
+    verbose_name_plural = _("Messages")
+    can_delete = False
+    max_num = 0
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
+        return super().get_queryset(request).defer("facts", "text_body", "html_body")
+
+    def has_add_permission(self, request: HttpRequest, obj: AlertEvent | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return may_view(request, Notification)
+
+    @admin.display(description=_("subject"))
+    def message(self, row: Notification) -> str:
+        return link(self.admin_site, Notification, row.pk, row.subject)
+
+    @admin.display(description=_("state"))
+    def state_badge(self, row: Notification) -> str:
+        return badge(row.get_state_display(), MESSAGE_TONES.get(row.state))
+
+    @admin.display(description=_("error"))
+    def problem(self, row: Notification) -> str:
+        return excerpt(row.error) or EMPTY
+
+
+@admin.register(AlertEvent)
+class AlertEventAdmin(HistoryAdmin):
+    opened = moment("opened_at", _("opened"))
+    checked = moment("last_checked_at", _("last checked"))
+    told = moment("last_message_at", _("last message"))
+    resolved = moment("resolved_at", _("resolved"))
+    acknowledged = moment("acknowledged_at", _("acknowledged"))
+    started = moment("started_at", _("started"))
+    finished = moment("finished_at", _("finished"))
+
+    list_display = (
+        "state",
+        "task",
+        "verdict_badge",
+        "opened",
+        "lasted",
+        "watched_by",
+        "current_status",
+        "failing_checks",
+        "message_count",
+    )
+    list_display_links = ("task",)
+    list_filter = (StateFilter, "verdict", "resolution", RuleFilter, TaskFilter)
+    date_hierarchy = "opened_at"
+    search_fields = ("^task_name", "^rule_name", "=task_id")
+    search_help_text = _("Beginning of the task's or the rule's name, or the whole task id.")
+    sortable_by = ("opened", "task")
+    inlines = (MessageInline,)
+
+    def get_fieldsets(self, request: HttpRequest, obj: AlertEvent | None = None) -> Any:
+        what: list[Any] = [("task", "verdict_badge"), ("execution", "current_status")]
+        what += [("started", "finished")]
+        since: list[Any] = [("state", "lasted"), ("opened", "checked")]
+        was: list[Any] = [("watched_by", "expected"), ("lookback", "dependents")]
+        if obj is not None:
+            what += ["cause"] if obj.cause else []
+            since += [("resolved", "failing_checks")] if obj.resolved_at else ["failing_checks"]
+            since += [("acknowledged", "acknowledged_by")] if obj.acknowledged_at else []
+            was += [("context_model", "context_type")] if obj.context_model else []
+        since += [("told", "all_messages")]
+        return (
+            (_("What failed"), {"fields": what}),
+            (_("Since when"), {"fields": since}),
+            (_("The rule as it was"), {"fields": was}),
+        )
+
+    def attach(self, request: HttpRequest, rows: Sequence[AlertEvent]) -> None:
+        if not may_view(request, Notification):
+            return
+        messages = Notification.objects.filter(alert_event__in=[row.pk for row in rows])
+        counts = dict(messages.order_by().values_list("alert_event").annotate(count=Count("pk")))
+        for row in rows:
+            vars(row)["messages_written"] = counts.get(row.pk, 0)
+
+    def attach_detail(self, request: HttpRequest, row: AlertEvent) -> None:
+        self.attach(request, [row])
+        if row.task_id and may_view(request, BackgroundTask):
+            found = BackgroundTask.objects.filter(task_id=row.task_id).values_list("pk", flat=True)
+            vars(row)["execution_pk"] = found.first()
+
+    @admin.display(description=_("state"))
+    def state(self, row: AlertEvent) -> str:
+        if row.resolved_at is not None:
+            recovered = row.resolution == AlertEvent.Resolution.RECOVERED
+            text = row.get_resolution_display() or _("Resolved")
+            return badge(text, Tone.GOOD if recovered else Tone.QUIET)
+        if row.acknowledged_at is not None:
+            return badge(_("Acknowledged"), Tone.WARN)
+        if row.alert_owed:
+            return format_html(
+                "{} {}", badge(_("Open"), Tone.BAD), aside(_("nobody has been told"))
+            )
+        return badge(_("Open"), Tone.BAD)
+
+    @admin.display(description=_("task"), ordering="task_name")
+    def task(self, row: AlertEvent) -> str:
+        return str(row.task_name)
+
+    @admin.display(description=_("verdict"))
+    def verdict_badge(self, row: AlertEvent) -> str:
+        return badge(row.get_verdict_display(), VERDICT_TONES.get(row.verdict))
+
+    @admin.display(description=_("rule"))
+    def watched_by(self, row: AlertEvent) -> str:
+        if row.rule_id is not None:
+            name = row.rule_name or f"#{row.rule_id}"
+            return link(self.admin_site, MonitorRule, row.rule_id, name)
+        if row.rule_name:
+            return format_html("{} {}", row.rule_name, aside(_("deleted")))
+        return aside(_("JSON arguments"))
+
+    @admin.display(description=_("duration"))
+    def lasted(self, row: AlertEvent) -> str:
+        if row.resolved_at is not None:
+            return duration(row.resolved_at - row.opened_at)
+        return aside(_("so far %s") % duration(timezone.now() - row.opened_at))
+
+    @admin.display(description=_("messages"))
+    def message_count(self, row: AlertEvent) -> str:
+        count = vars(row).get("messages_written")
+        if not count:
+            return EMPTY if count is None else "0"
+        return list_link(self.admin_site, Notification, str(count), alert_event=row.pk)
+
+    @admin.display(description=_("messages"))
+    def all_messages(self, row: AlertEvent) -> str:
+        count = vars(row).get("messages_written")
+        if not count:
+            return EMPTY if count is None else "0"
+        text = ngettext("%d message", "%d messages", count) % count
+        return list_link(self.admin_site, Notification, text, alert_event=row.pk)
+
+    @admin.display(description=_("execution"))
+    def execution(self, row: AlertEvent) -> str:
+        pk = vars(row).get("execution_pk")
+        return link(self.admin_site, BackgroundTask, pk, row.task_id) if pk else code(row.task_id)
+
+    @admin.display(description=_("expected"))
+    def expected(self, row: AlertEvent) -> str:
+        return listed(row.expected_statuses)
+
+    @admin.display(description=_("lookback window"))
+    def lookback(self, row: AlertEvent) -> str:
+        return window(row.lookback_hours)
+
+    @admin.display(description=_("dependent tasks"))
+    def dependents(self, row: AlertEvent) -> str:
+        return listed(row.dependent_tasks)

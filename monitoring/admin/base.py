@@ -1,0 +1,192 @@
+"""What the pages share: links between them, one query per page for what stands beside a row,
+and history that nobody can change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.contrib.admin.utils import flatten_fieldsets, quote
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.auth import get_permission_codename
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.admin.display import instant
+
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:  # not subscriptable at run time
+    ModelAdmin = admin.ModelAdmin
+
+
+def may_view(request: HttpRequest, model: type[Model]) -> bool:
+    """Say whether the user may see the rows of a model."""
+    codename = get_permission_codename("view", model._meta)
+    return request.user.has_perm(f"{model._meta.app_label}.{codename}")
+
+
+def link(site: admin.AdminSite, model: type[Model], pk: int | str, text: str | Promise) -> str:
+    """Return a link to a row, or just the text on a site that has no page for it."""
+    if not site.is_registered(model):
+        return str(text)
+    return format_html('<a href="{}">{}</a>', url(site, model, "change", quote(pk)), text)
+
+
+def list_link(
+    site: admin.AdminSite, model: type[Model], text: str | Promise, **filters: object
+) -> str:
+    """Return a link to the list of a model, narrowed by one of its `LinkedFilter`s."""
+    if not site.is_registered(model):
+        return str(text)
+    address = f"{url(site, model, 'changelist')}?{urlencode(filters)}"
+    return format_html('<a href="{}">{}</a>', address, text)
+
+
+def url(site: admin.AdminSite, model: type[Model], page: str, *args: object) -> str:
+    """Return the address of a page of this site, which need not be the default one."""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, args=args, current_app=site.name)
+
+
+def moment(field: str, description: Any) -> Callable[[Any, Any], str]:
+    """Return a column for a point in time: Django's own would leave the seconds out."""
+
+    @admin.display(description=description, ordering=field)
+    def column(_admin: Any, row: Any) -> str:
+        return instant(getattr(row, field))
+
+    return column
+
+
+class Page(ChangeList):
+    """A page of a list: leaves long texts in the database, and reads what belongs to its rows."""
+
+    model_admin: MonitoringAdmin
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
+    ) -> QuerySet[Any]:
+        queryset = super().get_queryset(request, exclude_parameters)
+        return queryset.defer(*self.model_admin.list_defer)
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        # The rows stay in the queryset's cache, so what is attached here is there when it is drawn.
+        self.model_admin.attach(request, list(self.result_list))
+
+
+class MonitoringAdmin(ModelAdmin):
+    """A page of this app."""
+
+    list_defer: Sequence[str] = ()
+    """Columns that the list does not show and that may be long."""
+    # Counting all rows of a large table, or each choice of a filter, costs more than the page.
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+
+    class Media:
+        css = {"all": ("monitoring/admin.css",)}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return Page
+
+    def attach(self, request: HttpRequest, rows: Sequence[Any]) -> None:
+        """Fetch what the columns of these rows show from other tables, one query per table."""
+
+    def attach_detail(self, request: HttpRequest, row: Any) -> None:
+        """The same for the page of one row."""
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any | None:
+        row = super().get_object(request, object_id, from_field)
+        if row is not None:
+            self.attach_detail(request, row)
+        return row
+
+
+class HistoryAdmin(MonitoringAdmin):
+    """What has happened: everybody who may view it can read it, nobody can rewrite it."""
+
+    actions = None
+    change_form_template = "admin/monitoring/history_change_form.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        # Not through `has_change_permission`, which nobody has here.
+        return may_view(request, self.model)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
+        return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+
+class LinkedFilter(admin.SimpleListFilter):
+    """A filter that other pages link to.
+
+    It is on the page only while it is in force, to say so and to be taken off: its choices would
+    be thousands.
+    """
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, str]]:
+        value = self.value()
+        return [(value, self.describe(request, value))] if value else []
+
+    def describe(self, request: HttpRequest, value: str) -> str:
+        """Return what the filter picked, for people."""
+        return value
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        raise NotImplementedError
+
+
+class PrimaryKeyFilter(LinkedFilter):
+    """A filter by the row of another model, whose primary key is a number."""
+
+    parameter_name: str
+    model: type[Model]
+
+    def describe(self, request: HttpRequest, value: str) -> str:
+        if not value.isdecimal() or not may_view(request, self.model):
+            return f"#{value}"
+        row = self.model._default_manager.filter(pk=value).first()
+        return str(row or f"#{value}")
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if not value:
+            return queryset
+        if not value.isdecimal():
+            return queryset.none()
+        return queryset.filter(**{self.parameter_name: value})
+
+
+class TaskFilter(LinkedFilter):
+    """A filter by the exact name of a task."""
+
+    title = _("task")
+    parameter_name = "task_name"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        if not value:
+            return queryset
+        # PostgreSQL cannot even compare with a text that holds NUL.
+        return queryset.none() if "\0" in value else queryset.filter(task_name=value)

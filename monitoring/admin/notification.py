@@ -1,0 +1,140 @@
+"""Notifications: the messages, what became of them, and the mail as it was sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from monitoring.admin.base import HistoryAdmin, PrimaryKeyFilter, link, moment, url
+from monitoring.admin.display import (
+    EMPTY,
+    MESSAGE_TONES,
+    aside,
+    badge,
+    code,
+    excerpt,
+    preformatted,
+)
+from monitoring.models import AlertEvent, Notification, NotificationState
+
+_MAIL_HEADERS = {
+    # A mail holds what tasks and hosts wrote: nothing in it runs, loads or posts anything.
+    "Content-Security-Policy": (
+        "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    ),
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class EventFilter(PrimaryKeyFilter):
+    title = _("alert event")
+    parameter_name = "alert_event"
+    model = AlertEvent
+
+
+@admin.register(Notification)
+class NotificationAdmin(HistoryAdmin):
+    created = moment("created_at", _("created"))
+    sent = moment("sent_at", _("sent"))
+    next_attempt = moment("next_attempt_at", _("next attempt"))
+
+    list_display = (
+        "state_badge",
+        "subject",
+        "recipient",
+        "kind",
+        "event",
+        "attempts",
+        "created",
+        "sent",
+        "problem",
+    )
+    list_display_links = ("subject",)
+    list_filter = ("state", "kind", EventFilter)
+    list_select_related = ("alert_event",)
+    list_defer = ("facts", "text_body", "html_body")
+    search_fields = ("^recipient", "subject", "=message_id")
+    search_help_text = _("Beginning of the recipient, part of the subject, or the message id.")
+    sortable_by = ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> Any:
+        delivery: list[Any] = [("state_badge", "attempts"), ("created", "sent")]
+        mail = ["text"]
+        if obj is not None:
+            if obj.state in (NotificationState.PENDING, NotificationState.SENDING):
+                delivery.append("next_attempt")
+            delivery += ["full_error"] if obj.error else []
+            delivery += ["id_of_message"] if obj.message_id else []
+            mail += ["html"] if obj.html_body else []
+        return (
+            (_("Message"), {"fields": ("subject", ("recipient", "kind"), "event")}),
+            (_("Delivery"), {"fields": delivery}),
+            (_("The mail as it was rendered"), {"fields": mail}),
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_safe(self.html_view))
+        name = "monitoring_notification_html"
+        return [path("<path:object_id>/html/", view, name=name), *super().get_urls()]
+
+    def html_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Return the HTML part of a mail, for a frame that nothing gets out of."""
+        row = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if row is None or not row.html_body:
+            raise Http404
+        return HttpResponse(row.html_body, headers=_MAIL_HEADERS)
+
+    @admin.display(description=_("state"))
+    def state_badge(self, row: Notification) -> str:
+        shown = badge(row.get_state_display(), MESSAGE_TONES.get(row.state))
+        if row.state == NotificationState.SUPPRESSED and row.suppressed_by:
+            return format_html("{} {}", shown, aside(_("by %s") % row.suppressed_by))
+        return shown
+
+    @admin.display(description=_("alert event"))
+    def event(self, row: Notification) -> str:
+        if row.alert_event is None:
+            return aside(_("none: a rule cannot be checked"))
+        return link(self.admin_site, AlertEvent, row.alert_event.pk, str(row.alert_event))
+
+    @admin.display(description=_("error"))
+    def problem(self, row: Notification) -> str:
+        return excerpt(row.error) or EMPTY
+
+    @admin.display(description=_("error"))
+    def full_error(self, row: Notification) -> str:
+        return preformatted(row.error)
+
+    @admin.display(description=_("message id"))
+    def id_of_message(self, row: Notification) -> str:
+        return code(row.message_id)
+
+    @admin.display(description=_("text"))
+    def text(self, row: Notification) -> str:
+        if row.text_body:
+            return preformatted(row.text_body)
+        if row.state == NotificationState.SUPPRESSED:
+            return aside(_("This message was suppressed, so it was never rendered."))
+        return aside(_("Not rendered yet: that happens at the first attempt to deliver it."))
+
+    @admin.display(description=_("HTML"))
+    def html(self, row: Notification) -> str:
+        return format_html(
+            '<iframe class="monitoring-mail" sandbox referrerpolicy="no-referrer" '
+            'src="{}" title="{}"></iframe>',
+            url(self.admin_site, Notification, "html", row.pk),
+            _now("The HTML part of the mail"),
+        )

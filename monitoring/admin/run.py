@@ -1,0 +1,62 @@
+"""Checks: what each pass over the rules found."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.admin.base import HistoryAdmin, moment
+from monitoring.admin.display import EMPTY, RUN_TONES, badge, duration, excerpt, preformatted
+from monitoring.models import MonitorRun
+
+
+@admin.register(MonitorRun)
+class RunAdmin(HistoryAdmin):
+    started = moment("started_at", _("started"))
+    finished = moment("finished_at", _("finished"))
+
+    list_display = (
+        "started",
+        "state_badge",
+        "rule_set",
+        "took",
+        "checked",
+        "ok",
+        "failing",
+        "unknown",
+        "in_progress",
+        "messages",
+        "last_error",
+    )
+    list_filter = ("state",)
+    date_hierarchy = "started_at"
+    search_fields = ("rule_set",)
+    search_help_text = _("Part of what was asked to be checked.")
+    sortable_by = ("started",)
+    fieldsets = (
+        (
+            _("What was checked"),
+            {"fields": (("rule_set", "state_badge"), ("started", "finished"), "took")},
+        ),
+        (
+            _("What it found"),
+            {"fields": (("checked", "ok"), ("failing", "unknown"), ("in_progress", "messages"))},
+        ),
+        (_("What went wrong"), {"fields": ("problems",)}),
+    )
+
+    @admin.display(description=_("state"))
+    def state_badge(self, row: MonitorRun) -> str:
+        return badge(row.get_state_display(), RUN_TONES.get(row.state))
+
+    @admin.display(description=_("duration"))
+    def took(self, row: MonitorRun) -> str:
+        return duration(row.finished_at - row.started_at) if row.finished_at else EMPTY
+
+    @admin.display(description=_("error"))
+    def last_error(self, row: MonitorRun) -> str:
+        return excerpt(row.error) or EMPTY
+
+    @admin.display(description=_("errors"))
+    def problems(self, row: MonitorRun) -> str:
+        return preformatted(row.error)

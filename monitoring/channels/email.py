@@ -1,0 +1,111 @@
+"""Mail: one message per recipient over one connection."""
+
+from __future__ import annotations
+
+import smtplib
+from types import TracebackType
+from typing import Any, cast
+
+from django.conf import settings as django_settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+
+from monitoring.conf import get_settings
+from monitoring.models import Notification
+
+
+class DeliveryError(Exception):
+    """A message was not delivered."""
+
+    def __init__(self, text: str, *, permanent: bool = False, connection_lost: bool = False):
+        super().__init__(text)
+        self.permanent = permanent
+        """The same message to the same recipient will fail again."""
+        self.connection_lost = connection_lost
+        """Nothing can be sent before the connection is opened again."""
+
+
+class Mailer:
+    """One connection to the mail server, opened with `with` and reused for every message."""
+
+    def __init__(self) -> None:
+        self.connection = cast(Any, get_connection())
+        if getattr(self.connection, "timeout", 0) is None:
+            # Django waits for ever by default, and a check must not hang on a mail server.
+            self.connection.timeout = get_settings().EMAIL_TIMEOUT
+
+    def __enter__(self) -> Mailer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Connect if not connected; raise DeliveryError if the server cannot be reached."""
+        try:
+            self.connection.open()
+        except Exception as error:  # a host's own backend may raise anything
+            self.close()
+            raise DeliveryError(_text(error), connection_lost=True) from error
+
+    def close(self) -> None:
+        try:
+            self.connection.close()
+        except Exception:
+            # A broken connection cannot say goodbye; drop it so that the next open() is fresh.
+            self.connection.connection = None
+
+    def send(self, notification: Notification) -> None:
+        """Send one rendered notification; raise DeliveryError if it was not accepted."""
+        self.open()
+        try:
+            self.connection.send_messages([compose(notification)])
+        except smtplib.SMTPRecipientsRefused as error:
+            code, _ = next(iter(error.recipients.values()), (0, b""))
+            raise DeliveryError(_text(error), permanent=500 <= code < 600) from error
+        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+            raise DeliveryError(_text(error)) from error
+        except (OSError, smtplib.SMTPException) as error:
+            self.close()
+            raise DeliveryError(_text(error), connection_lost=True) from error
+        except (ValueError, UnicodeError) as error:  # a header or an address that cannot be sent
+            raise DeliveryError(_text(error), permanent=True) from error
+        except Exception as error:  # whatever a host's own backend raises
+            self.close()
+            raise DeliveryError(_text(error), connection_lost=True) from error
+
+
+def compose(notification: Notification) -> EmailMultiAlternatives:
+    """Return the mail of a rendered notification."""
+    headers = {
+        "Message-ID": notification.message_id,
+        "Auto-Submitted": "auto-generated",
+        "X-Auto-Response-Suppress": "All",
+    }
+    if notification.alert_event_id:
+        # The same for all messages of one incident, so that a mail client shows one thread.
+        domain = notification.message_id.rpartition("@")[2].rstrip(">")
+        thread = f"<monitoring-event-{notification.alert_event_id}@{domain}>"
+        headers |= {"In-Reply-To": thread, "References": thread}
+    message = EmailMultiAlternatives(
+        subject=notification.subject,
+        body=notification.text_body,
+        from_email=sender(),
+        to=[notification.recipient],
+        headers=headers,
+    )
+    if notification.html_body:
+        message.attach_alternative(notification.html_body, "text/html")
+    return message
+
+
+def sender() -> str:
+    return get_settings().FROM_EMAIL or django_settings.DEFAULT_FROM_EMAIL
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:1000]

@@ -1,0 +1,111 @@
+"""The one settings dict `MONITORING`, with its documented defaults.
+
+A host sets only what it wants to change. Unknown keys and wrong types are refused, so that a
+misspelt setting never silently does nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import setting_changed
+
+from monitoring.core.names import did_you_mean
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Values of `MONITORING`; the defaults are the documented ones."""
+
+    BASE_URL: str = ""
+    """Where the admin is reached, `https://example.com`; links in mails start with it."""
+    SITE_NAME: str = ""
+    """Name of the installation, shown in mails."""
+    FROM_EMAIL: str = ""
+    """Sender of alerts; empty: Django's DEFAULT_FROM_EMAIL."""
+    EMAIL_TIMEOUT: int = 30
+    """Seconds before a mail server that does not answer is given up, if EMAIL_TIMEOUT is unset."""
+    LANGUAGE_CODE: str = "en"
+    """Language of mails."""
+    RECORD: bool = True
+    """Record executions at all."""
+    RECORD_PUBLISH: bool = True
+    """Let the sender of a task record it as Pending."""
+    RECORD_RECEIVED: bool = True
+    """Let the worker record a task as Queued when it takes it from the broker."""
+    RECORD_PARAMETERS: bool = False
+    """Store Celery's shortened representation of the arguments; they may hold secrets."""
+    IGNORE_TASKS: list[str] = field(
+        default_factory=lambda: ["celery.*", "monitor_task_status", "monitoring.*"]
+    )
+    """Tasks that are not recorded; `*` stands for anything."""
+    CONTEXT_ARGUMENTS: dict[str, str] = field(default_factory=dict)
+    """Task name to the keyword argument that holds its context's primary key."""
+    CONTEXT_FIELDS: dict[str, str] = field(default_factory=dict)
+    """Context model (`app_label.Model`) to the field its type is read from."""
+    CONTEXT_MODELS: list[str] = field(default_factory=list)
+    """Context models any editor of rules may use; others need the model's view permission."""
+    CHECK_LEASE_MINUTES: int = 15
+    """Minutes after which a check that never ended no longer keeps others out."""
+
+
+_TYPES: dict[str, tuple[type, str]] = {
+    "str": (str, "a text"),
+    "int": (int, "a whole number"),
+    "bool": (bool, "True or False"),
+    "list[str]": (list, "a list of texts"),
+    "dict[str, str]": (dict, "a dictionary of texts"),
+}
+
+
+def read_settings(given: object) -> tuple[Settings, list[str]]:
+    """Return the settings and a complaint for each key that is unknown or of the wrong type."""
+    if not isinstance(given, Mapping):
+        return Settings(), [f"MONITORING must be a dictionary, got {type(given).__name__}"]
+    known = {item.name: str(item.type) for item in fields(Settings)}
+    complaints: list[str] = []
+    usable: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            complaints.append(f"unknown key {key!r}{did_you_mean(str(key), known)}")
+        elif not _fits(value, known[key]):
+            complaints.append(f"{key} must be {_TYPES[known[key]][1]}, got {value!r}")
+        else:
+            usable[key] = value
+    return Settings(**usable), complaints
+
+
+def _fits(value: object, wanted: str) -> bool:
+    kind, _ = _TYPES[wanted]
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        return False
+    if isinstance(value, list):
+        return all(isinstance(item, str) for item in value)
+    if isinstance(value, dict):
+        return all(isinstance(item, str) for pair in value.items() for item in pair)
+    return True
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return the settings in force.
+
+    Raises ImproperlyConfigured if MONITORING holds an unknown key or a value of the wrong type.
+    """
+    settings, complaints = read_settings(getattr(django_settings, "MONITORING", {}))
+    if complaints:
+        raise ImproperlyConfigured("MONITORING: " + "; ".join(complaints))
+    return settings
+
+
+def _forget(*, setting: str, **_: object) -> None:
+    if setting == "MONITORING":
+        get_settings.cache_clear()
+
+
+setting_changed.connect(_forget, dispatch_uid="monitoring.conf")

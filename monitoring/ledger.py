@@ -1,0 +1,244 @@
+"""Writing down what a check decided: states, alert events and the outbox.
+
+Everything here runs inside the transaction of one batch, in a constant number of queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import OperationalError, connection
+
+from monitoring.alerting import Decision, Owed
+from monitoring.core.incidents import Action, MessageKind
+from monitoring.core.values import Rule
+from monitoring.models import AlertEvent, MonitorRule, Notification, NotificationState, RuleState
+from monitoring.rulesets import key_of
+
+_EVENT_UPDATES = (
+    "open_key",
+    "verdict",
+    "current_status",
+    "task_id",
+    "started_at",
+    "finished_at",
+    "expected_statuses",
+    "lookback_hours",
+    "dependent_tasks",
+    "last_checked_at",
+    "failing_checks",
+    "last_message_at",
+    "alert_owed",
+    "resolved_at",
+    "resolution",
+)
+_STATE_UPDATES = ("task_name", "verdict", "failing_checks", "unknown_checks", "last_checked_at")
+
+
+def lock_states(rules: Sequence[Rule]) -> dict[str, RuleState]:
+    """Return the states of rules, created where missing and locked until the batch is written.
+
+    The locks make two checks of the same rule follow each other; they are taken in the order of
+    the keys, so that two checks cannot wait for each other.
+    """
+    keys = sorted(rule.key for rule in rules)
+    rows = RuleState.objects.select_for_update().filter(key__in=keys).order_by("key")
+    states = {state.key: state for state in rows}
+    missing = sorted((rule for rule in rules if rule.key not in states), key=lambda rule: rule.key)
+    if missing:
+        RuleState.objects.bulk_create(
+            [RuleState(key=rule.key, task_name=rule.task_name) for rule in missing],
+            ignore_conflicts=True,
+        )
+        states = {state.key: state for state in rows.all()}
+    return states
+
+
+def is_deadlock(error: OperationalError) -> bool:
+    """Say whether the database gave a transaction up so that another could go on."""
+    is_postgresql = getattr(error.__cause__, "sqlstate", None) == "40P01"
+    is_mysql = error.args[:1] == (1213,)
+    return is_postgresql or is_mysql
+
+
+def read_states(rules: Sequence[Rule]) -> dict[str, RuleState]:
+    """Return the states of rules without creating or locking any."""
+    found = RuleState.objects.in_bulk([rule.key for rule in rules], field_name="key")
+    return {
+        rule.key: found.get(rule.key, RuleState(key=rule.key, task_name=rule.task_name))
+        for rule in rules
+    }
+
+
+def open_events(rules: Sequence[Rule]) -> dict[str, AlertEvent]:
+    """Return the open event of each rule that has one, by key."""
+    return {
+        str(event.open_key): event
+        for event in AlertEvent.objects.filter(open_key__in=[rule.key for rule in rules])
+    }
+
+
+def write(decisions: Sequence[Decision], owed: Sequence[Owed], now: datetime) -> list[Notification]:
+    """Write states, events and outbox rows in a constant number of queries; return the rows."""
+    unreached = {message.decision.rule.key for message in owed if not message.recipients}
+    _write_states(decisions, now)
+    events = _write_events(decisions, unreached, now)
+    rows = [
+        _notification(message, recipient, events, now)
+        for message in owed
+        for recipient in message.recipients
+    ]
+    return Notification.objects.bulk_create(rows, batch_size=1000)
+
+
+def _write_states(decisions: Sequence[Decision], now: datetime) -> None:
+    changed: list[RuleState] = []
+    unchanged: list[int] = []
+    for decision in decisions:
+        state, step, kind = decision.state, decision.step, decision.verdict.kind
+        after = (kind.value, step.failing_checks, step.unknown_checks)
+        if after == (state.verdict, state.failing_checks, state.unknown_checks):
+            unchanged.append(state.pk)
+            continue
+        state.verdict, state.failing_checks, state.unknown_checks = after
+        state.last_checked_at = now
+        changed.append(state)
+    if unchanged:
+        RuleState.objects.filter(pk__in=unchanged).update(last_checked_at=now)
+    _replace(RuleState, changed, _STATE_UPDATES)
+
+
+def _write_events(
+    decisions: Sequence[Decision], unreached: set[str], now: datetime
+) -> dict[str, AlertEvent]:
+    """Write opened, updated and resolved events; return all of them by key."""
+    opened: list[AlertEvent] = []
+    updated: list[AlertEvent] = []
+    for decision in decisions:
+        if decision.step.action is Action.NONE:
+            continue
+        event = decision.event
+        if event is None:
+            event = AlertEvent(
+                rule_id=decision.rule.rule_id,
+                rule_name=decision.rule.name,
+                key=decision.rule.key,
+                open_key=decision.rule.key,
+                task_name=decision.rule.task_name,
+                opened_at=now,
+            )
+            opened.append(event)
+        else:
+            updated.append(event)
+        decision.event = event
+        _apply(decision, event, decision.rule.key in unreached, now)
+    AlertEvent.objects.bulk_create(opened, batch_size=500)
+    _replace(AlertEvent, updated, _EVENT_UPDATES)
+    return _with_keys(opened, updated)
+
+
+def _with_keys(
+    opened: Sequence[AlertEvent], updated: Sequence[AlertEvent]
+) -> dict[str, AlertEvent]:
+    if any(event.pk is None for event in opened):
+        # MySQL does not tell the keys of rows it has just inserted.
+        by_key = AlertEvent.objects.filter(open_key__in=[event.open_key for event in opened])
+        opened = list(by_key)
+    return {event.key: event for event in (*opened, *updated)}
+
+
+def _apply(decision: Decision, event: AlertEvent, is_unreached: bool, now: datetime) -> None:
+    rule, verdict, step = decision.rule, decision.verdict, decision.step
+    event.last_checked_at = now
+    if step.owed is not None:
+        event.last_message_at = now
+    if step.action is Action.RESOLVE:
+        event.open_key, event.resolved_at = None, now
+        event.resolution = AlertEvent.Resolution.RECOVERED
+        event.alert_owed = False
+        return
+    execution = verdict.execution
+    event.verdict, event.current_status = verdict.kind.value, verdict.current_status
+    event.failing_checks = step.failing_checks
+    event.expected_statuses = [status.value for status in rule.expected_statuses]
+    event.lookback_hours = rule.lookback_hours
+    event.dependent_tasks = list(rule.dependent_tasks)
+    event.context_model = rule.context.model if rule.context else ""
+    event.context_type = rule.context.type if rule.context else ""
+    event.task_id = execution.task_id if execution else ""
+    event.started_at = execution.started_at if execution else None
+    event.finished_at = execution.finished_at if execution else None
+    if step.owed is MessageKind.ALERT:
+        event.alert_owed = is_unreached or step.suppressed_by == "snooze"
+
+
+def _notification(
+    message: Owed, recipient: str, events: dict[str, AlertEvent], now: datetime
+) -> Notification:
+    step = message.decision.step
+    about_event = not step.tell_cannot_check
+    return Notification(
+        alert_event=events[message.decision.rule.key] if about_event else None,
+        kind=message.kind.value,
+        recipient=recipient,
+        subject=message.facts["subject"],
+        facts=message.facts,
+        state=NotificationState.SUPPRESSED if step.suppressed_by else NotificationState.PENDING,
+        suppressed_by=step.suppressed_by,
+        created_at=now,
+        next_attempt_at=now,
+    )
+
+
+def _replace(model: type[Any], rows: Sequence[Any], fields: Iterable[str]) -> None:
+    """Write existing rows back with one statement per 500 of them.
+
+    An upsert on the primary key; a bulk_update of this size spends seconds on its CASE terms.
+    """
+    if not rows:
+        return
+    target = connection.features.supports_update_conflicts_with_target
+    model.objects.bulk_create(
+        rows,
+        batch_size=500,
+        update_conflicts=True,
+        unique_fields=["pk"] if target else None,
+        update_fields=list(fields),
+    )
+
+
+def close_unwatched(now: datetime) -> int:
+    """Resolve open events whose rule is disabled, deleted or watches something else now.
+
+    No message is owed for it. Returns how many were closed.
+    """
+    reasons: dict[str, list[int]] = {}
+    stored = AlertEvent.objects.open().filter(key__startswith="rule:").select_related("rule")
+    for event in stored:
+        reason = _why_unwatched(event, event.rule)
+        if reason:
+            reasons.setdefault(reason, []).append(event.pk)
+    for reason, pks in reasons.items():
+        AlertEvent.objects.filter(pk__in=pks).update(
+            open_key=None, resolved_at=now, resolution=reason, alert_owed=False
+        )
+    return sum(len(pks) for pks in reasons.values())
+
+
+def _why_unwatched(event: AlertEvent, rule: MonitorRule | None) -> str:
+    if rule is None:
+        return AlertEvent.Resolution.RULE_DELETED
+    if not rule.enabled:
+        return AlertEvent.Resolution.RULE_DISABLED
+    if key_of(rule) != event.key:
+        return AlertEvent.Resolution.RULE_RETARGETED
+    return ""
+
+
+def forget_unwatched(now: datetime) -> None:
+    """Drop the states of stored rules that complete checks have not met for an hour."""
+    RuleState.objects.filter(
+        key__startswith="rule:", last_checked_at__lt=now - timedelta(hours=1)
+    ).delete()

@@ -1,0 +1,138 @@
+"""`manage.py monitor`: the monitor without worker, broker or browser."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import SUPPRESS
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from monitoring import doors, periodic_tasks
+from monitoring.reports import Report
+
+ALL_OK, SOME_FAILING, COULD_NOT_CHECK = 0, 1, 2
+
+
+class Command(BaseCommand):
+    help = "Check Celery tasks against their rules."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        commands = parser.add_subparsers(dest="command", required=True)
+        check = commands.add_parser(
+            "check",
+            help="check rules once and mail what is owed",
+            description=(
+                "Check rules once and mail what is owed. Exit status: 0 all ok, 1 something is "
+                "failing, 2 something could not be checked."
+            ),
+        )
+        check.add_argument("--rule", action="append", metavar="NAME", help="only this rule")
+        check.add_argument(
+            "--task", action="append", metavar="TASK", help="only rules of this task"
+        )
+        check.add_argument(
+            "--args-file",
+            type=Path,
+            metavar="FILE",
+            help="check documented JSON arguments (a dictionary, or an array of one) from a file",
+        )
+        check.add_argument(
+            "--dry-run", action="store_true", help="say what would be mailed; write nothing"
+        )
+        check.add_argument("--json", action="store_true", help="print the summary as JSON")
+
+        install = commands.add_parser(
+            "install-schedules",
+            help="create the periodic task that checks all rules, if there is none",
+        )
+        install.add_argument(
+            "--every", type=int, default=5, metavar="MINUTES", help="how often (default: 5)"
+        )
+
+        for subparser in (check, install):
+            _accept_common_options(subparser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["command"] == "install-schedules":
+            self._install_schedules(options["every"])
+        else:
+            self._check(options)
+
+    def _install_schedules(self, every_minutes: int) -> None:
+        if every_minutes < 1:
+            raise CommandError(f"--every must be at least 1 minute, got {every_minutes}")
+        row, is_new = periodic_tasks.install(every_minutes)
+        state = "enabled" if row.enabled else "disabled: enable it in the admin"
+        what = "created" if is_new else "already there, left as it is"
+        self.stdout.write(f'periodic task "{row.name}" {what} ({row.scheduler}, {state})')
+
+    def _check(self, options: dict[str, Any]) -> None:
+        positional, keywords = _call(options)
+        report = doors.check(positional, keywords, dry_run=options["dry_run"])
+        if options["json"]:
+            self.stdout.write(json.dumps(report.as_dict(), indent=2))
+        else:
+            self._print(report, options["dry_run"])
+        sys.exit(exit_status(report))
+
+    def _print(self, report: Report, dry_run: bool) -> None:
+        if report.state == "skipped":
+            self.stdout.write(
+                self.style.WARNING("skipped: another check of these rules is running")
+            )
+            return
+        counts = report.counts
+        self.stdout.write(
+            f"{counts['checked']} checked: {counts['ok']} ok, {counts['failing']} failing, "
+            f"{counts['unknown']} unknown, {counts['in_progress']} in progress"
+        )
+        for failure in report.failures:
+            name = failure["rule"] or failure["task_name"]
+            self.stdout.write(self.style.ERROR(f"  FAILING  {name}: {failure['reason']}"))
+        for unknown in report.unknown:
+            name = unknown["rule"] or unknown["task_name"]
+            self.stdout.write(self.style.WARNING(f"  UNKNOWN  {name}: {unknown['reason']}"))
+        for message in report.messages:
+            what = "would send" if dry_run and message["state"] == "pending" else message["state"]
+            self.stdout.write(f"  mail     {message['recipient']}: {message['subject']} ({what})")
+        for problem in report.problems:
+            self.stderr.write(self.style.ERROR(f"  ERROR    {problem}"))
+
+
+def _accept_common_options(parser: CommandParser) -> None:
+    """Let Django's own options stand behind the subcommand too, where people write them."""
+    quiet: dict[str, Any] = {"default": SUPPRESS, "help": SUPPRESS}
+    for flag in ("--traceback", "--no-color", "--force-color", "--skip-checks"):
+        parser.add_argument(flag, action="store_true", **quiet)
+    for option in ("--settings", "--pythonpath"):
+        parser.add_argument(option, **quiet)
+    parser.add_argument("-v", "--verbosity", type=int, choices=range(4), **quiet)
+
+
+def _call(options: dict[str, Any]) -> tuple[list[object], dict[str, object]]:
+    """Return the arguments that the periodic task would be called with."""
+    keywords: dict[str, object] = {}
+    if options["rule"]:
+        keywords["rules"] = options["rule"]
+    if options["task"]:
+        keywords["tasks"] = options["task"]
+    path = options["args_file"]
+    if path is None:
+        return [], keywords
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"--args-file {path}: {error.strerror}", returncode=2) from error
+    except ValueError as error:
+        raise CommandError(f"--args-file {path} is not JSON: {error}", returncode=2) from error
+    return (value if isinstance(value, list) else [value]), keywords
+
+
+def exit_status(report: Report) -> int:
+    """Return 2 if anything could not be checked, else 1 if anything fails, else 0."""
+    if report.problems or report.counts["unknown"] or report.state == "skipped":
+        return COULD_NOT_CHECK
+    return SOME_FAILING if report.failures else ALL_OK

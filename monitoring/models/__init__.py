@@ -1,0 +1,28 @@
+from monitoring.models.alert_event import AlertEvent
+from monitoring.models.choices import (
+    NotificationKind,
+    NotificationState,
+    RunState,
+    TaskStatus,
+    VerdictChoices,
+    WhileRunningChoices,
+)
+from monitoring.models.execution import BackgroundTask
+from monitoring.models.notification import Notification
+from monitoring.models.rule import MonitorRule, RuleState
+from monitoring.models.run import MonitorRun
+
+__all__ = [
+    "AlertEvent",
+    "BackgroundTask",
+    "MonitorRule",
+    "MonitorRun",
+    "Notification",
+    "NotificationKind",
+    "NotificationState",
+    "RuleState",
+    "RunState",
+    "TaskStatus",
+    "VerdictChoices",
+    "WhileRunningChoices",
+]

@@ -1,0 +1,174 @@
+"""Rules: what is expected of each task, and what is remembered of them between checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.core.fields import (
+    InvalidValueError,
+    read_addresses,
+    read_context,
+    read_names,
+    read_statuses,
+)
+from monitoring.core.values import MAX_LOOKBACK_HOURS
+from monitoring.models.choices import VerdictChoices, WhileRunningChoices
+from monitoring.models.fields import ExactCharField
+
+
+def default_expected_statuses() -> list[str]:
+    return ["Completed"]
+
+
+def validate_positive(value: float) -> None:
+    if not value > 0:
+        raise ValidationError(_("Must be greater than 0."), code="not_positive")
+
+
+class MonitorRule(models.Model):
+    """What is expected of one task."""
+
+    name = ExactCharField(_("name"), max_length=255, unique=True)
+    task_name = ExactCharField(
+        _("task"), max_length=255, help_text=_("Exact, case-sensitive name of the Celery task.")
+    )
+    description = models.TextField(
+        _("description"), blank=True, help_text=_("What to do when it alerts; shown in the mail.")
+    )
+    enabled = models.BooleanField(_("enabled"), default=True)
+    expected_statuses = models.JSONField(
+        _("expected statuses"), default=default_expected_statuses, blank=True
+    )
+    lookback_hours = models.FloatField(
+        _("lookback hours"),
+        default=1,
+        validators=[validate_positive, MaxValueValidator(MAX_LOOKBACK_HOURS)],
+        help_text=_("How far back to look; slightly longer than the task's interval."),
+    )
+    notify_to = models.JSONField(
+        _("notify to"), default=list, blank=True, help_text=_("Empty: all superusers.")
+    )
+    dependent_tasks = models.JSONField(_("dependent tasks"), default=list, blank=True)
+    context_model = models.CharField(
+        _("context model"), max_length=255, blank=True, help_text=_("app_label.Model")
+    )
+    context_field = models.CharField(_("context field"), max_length=255, blank=True)
+    context_type = ExactCharField(_("context type"), max_length=255, blank=True)
+    alert_after = models.PositiveIntegerField(
+        _("alert after"),
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_("Failing checks in a row before the first message."),
+    )
+    remind_hours = models.FloatField(
+        _("remind hours"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(MAX_LOOKBACK_HOURS)],
+        help_text=_("Hours between reminders; 0: at every check; empty: never."),
+    )
+    notify_on_recovery = models.BooleanField(_("notify on recovery"), default=True)
+    max_runtime_minutes = models.FloatField(
+        _("longest runtime in minutes"), null=True, blank=True, validators=[validate_positive]
+    )
+    while_running = models.CharField(
+        _("while it runs"),
+        max_length=8,
+        choices=WhileRunningChoices,
+        default=WhileRunningChoices.WAIT,
+    )
+    snoozed_until = models.DateTimeField(_("snoozed until"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("rule")
+        verbose_name_plural = _("rules")
+        ordering = ("name",)
+        indexes = (models.Index(fields=("task_name",), name="monitoring_rule_task"),)
+        constraints = (
+            models.CheckConstraint(condition=~Q(name=""), name="monitoring_rule_has_name"),
+            models.CheckConstraint(condition=~Q(task_name=""), name="monitoring_rule_has_task"),
+            models.CheckConstraint(
+                condition=Q(lookback_hours__gt=0, lookback_hours__lte=MAX_LOOKBACK_HOURS),
+                name="monitoring_rule_lookback",
+            ),
+            models.CheckConstraint(
+                condition=Q(alert_after__gte=1), name="monitoring_rule_alert_after"
+            ),
+            models.CheckConstraint(
+                condition=Q(remind_hours__isnull=True)
+                | Q(remind_hours__gte=0, remind_hours__lte=MAX_LOOKBACK_HOURS),
+                name="monitoring_rule_remind_hours",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_runtime_minutes__isnull=True) | Q(max_runtime_minutes__gt=0),
+                name="monitoring_rule_max_runtime",
+            ),
+            models.CheckConstraint(
+                condition=Q(while_running__in=WhileRunningChoices.values),
+                name="monitoring_rule_while_running",
+            ),
+            models.CheckConstraint(
+                condition=Q(context_model="", context_type="", context_field="")
+                | (~Q(context_model="") & ~Q(context_type="")),
+                name="monitoring_rule_context_whole",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    def clean(self) -> None:
+        """Refuse what the database cannot check, in the words of the JSON arguments' errors."""
+        errors: dict[str, Any] = {}
+        readers = {"expected_statuses": read_statuses, "dependent_tasks": read_names}
+        for field, read in readers.items():
+            try:
+                setattr(self, field, [str(item) for item in read(getattr(self, field))])
+            except InvalidValueError as error:
+                errors[field] = ValidationError(str(error), code="not_readable")
+        addresses, complaints = read_addresses(self.notify_to)
+        if complaints:
+            errors["notify_to"] = [
+                ValidationError(text, code="not_readable") for text in complaints
+            ]
+        else:
+            self.notify_to = list(addresses)
+        try:
+            read_context(self.context_model, self.context_type, self.context_field)
+        except InvalidValueError as error:
+            errors["context_model"] = ValidationError(str(error), code="not_readable")
+        if errors:
+            raise ValidationError(errors)
+
+
+class RuleState(models.Model):
+    """What one check remembers for the next about one rule or one entry of JSON arguments.
+
+    Kept apart from the rule, so that a check never writes what an editor is changing.
+    """
+
+    key = ExactCharField(_("key"), max_length=64, unique=True)
+    task_name = ExactCharField(_("task"), max_length=255)
+    verdict = models.CharField(
+        _("verdict"), max_length=16, choices=VerdictChoices, blank=True, default=""
+    )
+    failing_checks = models.PositiveIntegerField(_("failing checks"), default=0)
+    unknown_checks = models.PositiveIntegerField(_("unknown checks"), default=0)
+    last_checked_at = models.DateTimeField(_("last checked at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("rule state")
+        verbose_name_plural = _("rule states")
+        ordering = ("key",)
+
+    def __str__(self) -> str:
+        return f"{self.task_name}: {self.verdict or 'never checked'}"

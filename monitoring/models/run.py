@@ -1,0 +1,45 @@
+"""The record of each check, which is also what keeps two from running at once."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.models.choices import RunState
+
+
+class MonitorRun(models.Model):
+    """One pass over a set of rules at one instant."""
+
+    rule_set = models.CharField(
+        _("rule set"), max_length=255, help_text=_("What was asked to be checked.")
+    )
+    # Unique while the check runs and NULL afterwards: one check at a time per rule set.
+    lease = models.CharField(
+        _("lease"), max_length=64, null=True, blank=True, unique=True, editable=False
+    )
+    leased_until = models.DateTimeField(_("leased until"), null=True, blank=True, editable=False)
+    state = models.CharField(_("state"), max_length=16, choices=RunState, default=RunState.RUNNING)
+    started_at = models.DateTimeField(_("started at"), db_index=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    checked = models.PositiveIntegerField(_("checked"), default=0)
+    ok = models.PositiveIntegerField(_("ok"), default=0)
+    failing = models.PositiveIntegerField(_("failing"), default=0)
+    unknown = models.PositiveIntegerField(_("unknown"), default=0)
+    in_progress = models.PositiveIntegerField(_("in progress"), default=0)
+    messages = models.PositiveIntegerField(_("messages owed"), default=0)
+    error = models.TextField(_("error"), blank=True)
+
+    class Meta:
+        verbose_name = _("check")
+        verbose_name_plural = _("checks")
+        ordering = ("-pk",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(state__in=RunState.values), name="monitoring_run_state"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.rule_set} {self.started_at:%Y-%m-%d %H:%M:%S}"

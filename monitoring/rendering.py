@@ -1,0 +1,97 @@
+"""From the facts of a message to its subject, text and HTML, through django-templated-mail."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.template.loader import get_template
+from django.urls import NoReverseMatch, reverse
+from django.utils import timezone, translation
+from templated_mail.mail import BaseEmailMessage
+
+from monitoring.conf import get_settings
+from monitoring.core.messages import TIME_FACTS, plain_text
+from monitoring.core.texts import one_line
+
+logger = logging.getLogger("monitoring.rendering")
+
+TEMPLATE = "emails/task_status_alert.html"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mail:
+    """A rendered message; `html_body` is empty if the template could not be used."""
+
+    subject: str
+    text_body: str
+    html_body: str
+
+
+def render(facts: Mapping[str, Any], alert_event_id: int | None) -> Mail:
+    """Render one message; never raises and never returns an empty text.
+
+    A host's template may be broken or lack the parts: the subject and the plain text of the
+    product then stand in, because an alert must not be lost to a template.
+    """
+    context = template_context(facts, alert_event_id)
+    fallback = plain_text(context)
+    language = translation.override(get_settings().LANGUAGE_CODE)
+    try:
+        with language, timezone.override(UTC):
+            message = _Message(context=context, template_name=TEMPLATE)
+            message.render_parts()
+    except Exception:
+        logger.exception("the mail template %s failed; the plain text is sent instead", TEMPLATE)
+        return Mail(subject=facts["subject"], text_body=fallback, html_body="")
+    return Mail(
+        subject=one_line(message.subject)[:255] or facts["subject"],
+        text_body=message.body or fallback,
+        html_body=message.html or "",
+    )
+
+
+class _Message(BaseEmailMessage):  # type: ignore[misc]
+    """A templated mail that is only rendered here and composed when it is sent."""
+
+    html: str | None
+
+    def render_parts(self) -> None:
+        self.render()
+        if not (self.subject or self.body or self.html):
+            # A template without the three blocks is one whole HTML page.
+            self.html = get_template(self.template_name).render(self.get_context_data())
+
+    def _attach_body(self) -> None:
+        """Keep text and HTML apart; the library would make the HTML the body."""
+
+
+def template_context(facts: Mapping[str, Any], alert_event_id: int | None) -> dict[str, Any]:
+    """Return the variables of the mail template."""
+    settings = get_settings()
+    times = {name: _as_datetime(facts.get(name)) for name in TIME_FACTS}
+    return {
+        **facts,
+        **times,
+        "site_name": settings.SITE_NAME,
+        "event_url": event_url(alert_event_id),
+    }
+
+
+def event_url(alert_event_id: int | None) -> str:
+    """Return the address of an alert event in the admin, or an empty string if there is none."""
+    base = get_settings().BASE_URL
+    if not base or alert_event_id is None:
+        return ""
+    try:
+        path = reverse("admin:monitoring_alertevent_change", args=[alert_event_id])
+    except NoReverseMatch:  # a host without the admin
+        return ""
+    return base.rstrip("/") + path
+
+
+def _as_datetime(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value).astimezone(UTC) if value else None

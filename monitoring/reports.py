@@ -1,0 +1,111 @@
+"""What one check found and did, for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from monitoring.alerting import Decision, Owed
+from monitoring.core.recipients import no_recipient_error
+from monitoring.core.values import VerdictKind
+from monitoring.models import Notification
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What one check found and did."""
+
+    checked_at: datetime
+    rule_set: str
+    state: str = "complete"
+    """`complete`, or `skipped` when another check of the same rules was running."""
+    run_id: int | None = None
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(
+            ("checked", "ok", "failing", "unknown", "in_progress"), 0
+        )
+    )
+    failures: list[dict[str, Any]] = field(default_factory=list)
+    unknown: list[dict[str, str]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notification_ids: list[int] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain JSON values."""
+        return {
+            "checked_at": self.checked_at.isoformat(),
+            "rule_set": self.rule_set,
+            "state": self.state,
+            "run": self.run_id,
+            **self.counts,
+            "failures": self.failures,
+            "unknown_rules": self.unknown,
+            "messages": self.messages,
+            "problems": self.problems,
+        }
+
+    def add(self, decisions: Sequence[Decision], owed: Sequence[Owed]) -> None:
+        """Count what one batch found, and list what failed, could not be judged or is owed."""
+        for decision in decisions:
+            rule, verdict = decision.rule, decision.verdict
+            self.counts["checked"] += 1
+            if verdict.is_failing:
+                self.counts["failing"] += 1
+                self.failures.append(_failure(decision))
+            else:
+                self.counts[verdict.kind.value] += 1
+            if verdict.kind is VerdictKind.UNKNOWN:
+                self.unknown.append(
+                    {"rule": rule.name, "task_name": rule.task_name, "reason": verdict.reason}
+                )
+                if not verdict.young_log:
+                    where = rule.path or f'rule "{rule.name}"'
+                    self.problems.append(f"{where}: {verdict.reason}")
+        self.problems += [
+            no_recipient_error(message.decision.rule.task_name) for message in unreachable(owed)
+        ]
+        self.messages += [
+            {
+                "recipient": recipient,
+                "subject": message.facts["subject"],
+                "kind": message.kind.value,
+                "state": "suppressed" if message.decision.step.suppressed_by else "pending",
+            }
+            for message in owed
+            for recipient in message.recipients
+        ]
+
+    def read_message_states(self) -> None:
+        """Refresh the messages with what became of them."""
+        rows = Notification.objects.filter(pk__in=self.notification_ids).order_by("pk")
+        self.messages = [dict(row) for row in rows.values("recipient", "subject", "kind", "state")]
+
+
+def _failure(decision: Decision) -> dict[str, Any]:
+    rule, verdict = decision.rule, decision.verdict
+    started_at = verdict.execution.started_at if verdict.execution else None
+    return {
+        "rule": rule.name,
+        "task_name": rule.task_name,
+        "verdict": verdict.kind.value,
+        "current_status": verdict.current_status,
+        "expected_statuses": [status.value for status in rule.expected_statuses],
+        "lookback_hours": rule.lookback_hours,
+        "started_at": started_at.isoformat() if started_at else None,
+        "reason": verdict.reason,
+        "failing_checks": decision.step.failing_checks,
+    }
+
+
+def unreachable(owed: Sequence[Owed]) -> list[Owed]:
+    """Return the messages that should go out and have nobody to go to."""
+    return [
+        message
+        for message in owed
+        if not message.recipients
+        and not message.decision.step.suppressed_by
+        and message.kind.value != "recovery"
+    ]

@@ -1,0 +1,1 @@
+"""Where executions are read from and, for our own log, written to."""
