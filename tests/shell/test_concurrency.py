@@ -1,0 +1,310 @@
+"""Two of everything at once, on real connections: checks, leases and deliverers."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.mail import EmailMultiAlternatives
+from django.db import connection, connections
+from django.utils import timezone
+
+from monitoring import checker, delivery, doors, ledger
+from monitoring.channels.email import Mailer
+from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification, RuleState
+from tests.factories import execution, rule
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+Mailbox = list[EmailMultiAlternatives]
+
+ENTRY = {"expected_statuses": ["Completed"], "notify_to": ["ops@example.com"]}
+
+
+@pytest.fixture(autouse=True)
+def _a_database_that_threads_can_share(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """Replace SQLite's database in memory by a file with the same tables, as hosts have it."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    in_memory, settings = connections["default"], connections.settings["default"]
+    file = str(tmp_path / "db.sqlite3")
+    in_memory.ensure_connection()
+    with sqlite3.connect(file) as target:
+        in_memory.connection.backup(target)
+    name = settings["NAME"]
+    settings["NAME"] = file
+    connections["default"] = connections.create_connection("default")
+    yield
+    connections["default"].close()
+    settings["NAME"] = name
+    connections["default"] = in_memory
+
+
+def at_once(*calls: Callable[[], Any]) -> list[Any]:
+    """Run each call in a thread with connections of its own; return what they returned."""
+    start = threading.Barrier(len(calls), timeout=20)
+
+    def run(call: Callable[[], Any]) -> Any:
+        try:
+            connection.ensure_connection()
+            start.wait()
+            return call()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result(timeout=60) for future in [pool.submit(run, one) for one in calls]]
+
+
+class TestTwoChecksAtOnce:
+    @pytest.fixture
+    def rules(self) -> list[MonitorRule]:
+        """Return twelve failing rules."""
+        rules = [rule(f"task-{number:02}", notify_to=["ops@example.com"]) for number in range(12)]
+        for row in rules:
+            execution(row.task_name, "Stopped", started=timezone.now() - timedelta(minutes=5))
+        return rules
+
+    def test_over_the_same_failing_rules_leave_one_open_event_each(
+        self, rules: list[MonitorRule], mailoutbox: Mailbox
+    ) -> None:
+        tasks = [row.task_name for row in reversed(rules)]
+
+        reports = at_once(
+            lambda: doors.check([], {}),
+            lambda: doors.check([], {"tasks": tasks}),
+            lambda: doors.check([], {"rules": [row.name for row in rules[3:]]}),
+        )
+
+        assert [report.problems for report in reports] == [[], [], []]
+        assert AlertEvent.objects.open().count() == 12
+        assert AlertEvent.objects.count() == 12
+
+    def test_alert_once(self, rules: list[MonitorRule], mailoutbox: Mailbox) -> None:
+        tasks = [row.task_name for row in reversed(rules)]
+
+        at_once(lambda: doors.check([], {}), lambda: doors.check([], {"tasks": tasks}))
+
+        assert Notification.objects.filter(kind="alert").count() == 12
+        assert Counter(mail.subject for mail in mailoutbox) == {
+            f"[ALERT] {row.task_name} Status Check Failed": 1 for row in rules
+        }
+
+    def test_both_count(self, rules: list[MonitorRule]) -> None:
+        tasks = [row.task_name for row in rules]
+
+        at_once(lambda: doors.check([], {}), lambda: doors.check([], {"tasks": tasks}))
+
+        assert set(AlertEvent.objects.values_list("failing_checks", flat=True)) == {2}
+        assert set(RuleState.objects.values_list("failing_checks", flat=True)) == {2}
+
+    def test_resolve_once(self, rules: list[MonitorRule], mailoutbox: Mailbox) -> None:
+        doors.check([], {})
+        for row in rules:
+            execution(row.task_name, started=timezone.now())
+        mailoutbox.clear()
+
+        at_once(
+            lambda: doors.check([], {}),
+            lambda: doors.check([], {"tasks": [row.task_name for row in reversed(rules)]}),
+        )
+
+        assert not AlertEvent.objects.open().exists()
+        assert len(mailoutbox) == 12
+
+    def test_of_json_arguments_in_another_order_wait_for_each_other(
+        self, mailoutbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = [f"task-{number:03}" for number in range(300)]
+        monkeypatch.setattr(Mailer, "send", lambda *_: None)
+
+        at_once(
+            lambda: doors.check([dict.fromkeys(names, ENTRY)], {}),
+            lambda: doors.check([dict.fromkeys(reversed(names[1:]), ENTRY)], {}),
+        )
+
+        assert AlertEvent.objects.open().count() == 300
+        assert Notification.objects.count() == 300 + 299
+
+    @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+    def test_one_waits_while_another_holds_the_rules(
+        self, rules: list[MonitorRule], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        order: list[str] = []
+        first_holds, second_began = threading.Event(), threading.Event()
+        lock_states = ledger.lock_states
+
+        def slow_lock(some: Any) -> Any:
+            states = lock_states(some)
+            first_holds.set()
+            # Long enough for the other to overtake if it could.
+            second_began.wait(5)
+            threading.Event().wait(0.3)
+            order.append("first")
+            return states
+
+        def first() -> None:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(ledger, "lock_states", slow_lock)
+                thread_check(first_holds)
+
+        def thread_check(_: threading.Event) -> None:
+            doors.check([], {})
+
+        def second() -> None:
+            first_holds.wait(5)
+            monkeypatch.setattr(ledger, "lock_states", quick_lock)
+            doors.check([], {"tasks": [row.task_name for row in rules]})
+
+        def quick_lock(some: Any) -> Any:
+            second_began.set()
+            states = lock_states(some)
+            order.append("second")
+            return states
+
+        at_once(first, second)
+
+        assert order == ["first", "second"]
+        assert AlertEvent.objects.open().count() == 12
+
+
+class TestTheLease:
+    def test_a_running_check_makes_another_of_the_same_rules_skip(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rule("sync", notify_to=["ops@example.com"])
+        reports = []
+
+        def gather(*args: Any) -> Any:
+            if not reports:
+                (report,) = at_once(lambda: doors.check([], {}))
+                reports.append(report)
+            return {}
+
+        # Nothing is locked yet at this point of the check, in any database.
+        monkeypatch.setattr(ledger, "close_unwatched", gather)
+
+        doors.check([], {})
+
+        assert reports[0].state == "skipped"
+        assert reports[0].as_dict()["checked"] == 0
+
+    def test_of_many_at_once_every_one_is_complete_or_skipped(self) -> None:
+        rule("sync", notify_to=["ops@example.com"])
+
+        reports = at_once(*[lambda: doors.check([], {})] * 5)
+
+        states = Counter(report.state for report in reports)
+        assert set(states) <= {"complete", "skipped"}
+        assert states["complete"] == MonitorRun.objects.filter(state="complete").count() >= 1
+        assert states["skipped"] == 5 - MonitorRun.objects.count()
+        assert AlertEvent.objects.count() <= 1
+
+    def test_a_skipped_check_leaves_no_record(self) -> None:
+        hold_lease(timezone.now() + timedelta(minutes=15))
+
+        doors.check([], {})
+
+        assert MonitorRun.objects.count() == 1
+
+    def test_a_skipped_check_still_delivers_what_is_owed(self, mailoutbox: Mailbox) -> None:
+        doors.check([{"sync": ENTRY}], {})
+        Notification.objects.update(state="pending")
+        hold_lease(timezone.now() + timedelta(minutes=15))
+
+        doors.check([], {})
+
+        assert len(mailoutbox) == 2
+
+    def test_a_stale_lease_is_taken_over(self) -> None:
+        hold_lease(timezone.now() - timedelta(seconds=1))
+
+        assert doors.check([], {}).state == "complete"
+
+    def test_the_check_that_never_ended_is_recorded_as_failed(self) -> None:
+        stale = hold_lease(timezone.now() - timedelta(seconds=1))
+
+        doors.check([], {})
+
+        stale.refresh_from_db()
+        assert (stale.state, stale.lease) == ("failed", None)
+        assert stale.error == "never ended: the process was killed"
+
+    def test_a_check_that_comes_back_late_does_not_undo_that(self) -> None:
+        report = doors.Report(checked_at=timezone.now(), rule_set="all rules")
+        stale = hold_lease(timezone.now() - timedelta(seconds=1))
+        doors.check([], {})
+
+        checker._end(stale, report, "complete", "")
+
+        stale.refresh_from_db()
+        assert stale.state == "failed"
+
+    def test_a_lease_lasts_as_long_as_the_setting_says(self, settings: Any) -> None:
+        settings.MONITORING = settings.MONITORING | {"CHECK_LEASE_MINUTES": 3}
+        seen: list[Any] = []
+        now = timezone.now()
+        run = checker._begin(checker_set(), now)
+        seen.append(run)
+
+        assert run is not None
+        assert run.leased_until == now + timedelta(minutes=3)
+
+    def test_other_rules_are_not_kept_out(self) -> None:
+        hold_lease(timezone.now() + timedelta(minutes=15))
+
+        assert doors.check([{"sync": ENTRY}], {}).state == "complete"
+
+    def test_the_same_json_arguments_in_another_order_are_kept_out(self) -> None:
+        config = {"a": ENTRY, "b": ENTRY}
+        identity = checker_set([config]).identity
+
+        assert checker_set([dict(reversed(config.items()))]).identity == identity
+
+    def test_the_same_json_arguments_of_another_periodic_task_are_not(self) -> None:
+        arguments = [{"a": ENTRY}]
+
+        assert checker_set(arguments, "A").identity != checker_set(arguments, "B").identity
+
+
+def checker_set(args: list[Any] | None = None, periodic_task: str = "") -> Any:
+    arguments = doors.parse_arguments(args or [], {}, periodic_task)
+    return doors.select(arguments, periodic_task)
+
+
+def hold_lease(until: Any) -> MonitorRun:
+    """Store a check of all rules that is still running."""
+    return MonitorRun.objects.create(
+        rule_set="all rules",
+        lease=checker_set().identity,
+        leased_until=until,
+        started_at=until - timedelta(minutes=15),
+    )
+
+
+class TestTwoDeliverersAtOnce:
+    def test_send_each_message_once(
+        self, mailoutbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(delivery, "BATCH_SIZE", 7)
+        names = [f"task-{number}" for number in range(60)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(doors, "deliver", lambda: None)
+            doors.check([dict.fromkeys(names, ENTRY)], {})
+        now = timezone.now()
+
+        done = at_once(*[lambda: delivery.deliver(now)] * 3)
+
+        assert sum(one.sent for one in done) == 60
+        assert Counter(mail.subject for mail in mailoutbox) == {
+            f"[ALERT] {name} Has Not Executed": 1 for name in names
+        }
+        assert set(Notification.objects.values_list("state", "attempts")) == {("sent", 1)}

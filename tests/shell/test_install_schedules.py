@@ -1,0 +1,68 @@
+"""`monitor install-schedules` gives a host its periodic check, once."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+pytestmark = pytest.mark.django_db
+
+
+def install(*options: str) -> str:
+    output = StringIO()
+    call_command("monitor", "install-schedules", *options, stdout=output)
+    return output.getvalue()
+
+
+def test_it_creates_a_periodic_task_that_checks_all_rules_every_five_minutes() -> None:
+    output = install()
+
+    row = PeriodicTask.objects.get(task="monitor_task_status")
+    assert (row.args, row.kwargs, row.enabled) == ("[]", "{}", True)
+    assert (row.interval.every, row.interval.period) == (5, IntervalSchedule.MINUTES)
+    assert output == (
+        'periodic task "Check all task monitoring rules" created (every 5 minutes, enabled)\n'
+    )
+
+
+def test_a_second_call_changes_nothing() -> None:
+    install("--every", "10")
+
+    output = install("--every", "2")
+
+    assert PeriodicTask.objects.get(task="monitor_task_status").interval.every == 10
+    assert "already there, left as it is (every 10 minutes, enabled)" in output
+
+
+def test_a_disabled_one_is_left_disabled_and_said_to_be() -> None:
+    install()
+    PeriodicTask.objects.update(enabled=False)
+
+    assert "disabled: enable it in the admin" in install()
+    assert not PeriodicTask.objects.get(task="monitor_task_status").enabled
+
+
+def test_one_that_carries_json_arguments_does_not_count() -> None:
+    schedule = IntervalSchedule.objects.create(every=1, period=IntervalSchedule.HOURS)
+    PeriodicTask.objects.create(
+        name="documented",
+        task="monitor_task_status",
+        interval=schedule,
+        args='[{"sync": {"expected_statuses": ["Completed"]}}]',
+    )
+
+    install()
+
+    assert PeriodicTask.objects.filter(task="monitor_task_status").count() == 2
+
+
+def test_an_interval_of_no_minutes_is_refused() -> None:
+    with pytest.raises(CommandError, match="--every must be at least 1 minute, got 0"):
+        install("--every", "0")
+
+
+def test_djangos_own_options_may_stand_behind_the_subcommand() -> None:
+    assert "created" in install("--no-color", "--verbosity", "1")

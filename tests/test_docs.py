@@ -1,0 +1,67 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from monitoring.conf import Settings
+from monitoring.core.incidents import TRANSITIONS, Action
+from monitoring.models import MonitorRule
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def test_the_table_of_events_is_the_one_the_code_decides_by() -> None:
+    text = (ROOT / "docs" / "rules.md").read_text()
+    table = text.split("<!-- transitions -->")[1].split("<!-- end -->")[0]
+    documented = [cells(line) for line in table.strip().splitlines()[2:]]
+
+    decided = [
+        [row.name, "none" if row.action is Action.NONE else row.action.value, row.owed or ""]
+        for row in TRANSITIONS
+    ]
+
+    assert documented == decided
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text()
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| `(.*?)` \|", text, re.MULTILINE))
+
+    defaults = Settings()
+    expected = {}
+    for item in fields(Settings):
+        value = getattr(defaults, item.name)
+        expected[item.name] = str(value) if isinstance(value, bool | int) else json.dumps(value)
+
+    assert documented == expected
+
+
+def test_every_field_of_a_rule_is_documented() -> None:
+    text = (ROOT / "docs" / "rules.md").read_text()
+    documented = set(re.findall(r"`(\w+)`", text.split("### How long")[0]))
+
+    editable = {
+        field.name
+        for field in MonitorRule._meta.fields
+        if field.editable and field.name not in {"id", "updated_at"}
+    }
+
+    assert editable <= documented
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text())
+
+    assert [link for link in links if not (page.parent / link).exists()] == []

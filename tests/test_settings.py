@@ -1,0 +1,111 @@
+"""The project's settings: safe on a server, ready without one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+KEY = "k7#mPq2$vX9!zR4&nB6*wT1^yL8(cF3)hJ5_dS0-gA+eU=iO[oE]"
+
+
+def manage(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run manage.py with nothing but these variables."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def production(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return manage(*arguments, DJANGO_SETTINGS_MODULE="config.settings.production", **environment)
+
+
+def test_production_refuses_to_start_without_a_secret_key(tmp_path: Path) -> None:
+    done = production("check", DATA_DIR=str(tmp_path), DJANGO_ALLOWED_HOSTS="example.com")
+
+    assert done.returncode != 0
+    assert "Set DJANGO_SECRET_KEY to at least 50 random characters" in done.stderr
+
+
+@pytest.mark.parametrize("key", ["short", "a" * 60, "django-insecure-" + KEY])
+def test_production_refuses_a_weak_secret_key(key: str, tmp_path: Path) -> None:
+    done = production(
+        "check", DATA_DIR=str(tmp_path), DJANGO_SECRET_KEY=key, DJANGO_ALLOWED_HOSTS="example.com"
+    )
+
+    assert done.returncode != 0
+    assert "Set DJANGO_SECRET_KEY" in done.stderr
+
+
+def test_production_refuses_to_start_without_allowed_hosts(tmp_path: Path) -> None:
+    done = production("check", DATA_DIR=str(tmp_path), DJANGO_SECRET_KEY=KEY)
+
+    assert done.returncode != 0
+    assert "Set DJANGO_ALLOWED_HOSTS" in done.stderr
+
+
+def test_production_passes_the_deployment_check_without_a_warning(tmp_path: Path) -> None:
+    done = production(
+        "check",
+        "--deploy",
+        "--fail-level=WARNING",
+        DATA_DIR=str(tmp_path),
+        DJANGO_SECRET_KEY=KEY,
+        DJANGO_ALLOWED_HOSTS="example.com",
+    )
+
+    assert (done.returncode, done.stdout) == (
+        0,
+        "System check identified no issues (0 silenced).\n",
+    ), done.stderr
+
+
+SHOW = (
+    "from django.conf import settings as s; d = s.DATABASES['default'];"
+    "print(d['ENGINE'], d.get('OPTIONS', {}).get('transaction_mode'), s.CELERY_BROKER_URL,"
+    " s.EMAIL_HOST, s.EMAIL_TIMEOUT)"
+)
+
+
+def test_without_any_variable_everything_is_embedded(tmp_path: Path) -> None:
+    done = manage("shell", "-v0", "-c", SHOW, DATA_DIR=str(tmp_path))
+
+    assert done.stdout.split()[:3] == [
+        "django.db.backends.sqlite3",
+        "IMMEDIATE",
+        "filesystem://localhost",
+    ]
+    assert (tmp_path / "broker").is_dir()
+
+
+def test_database_broker_and_mail_server_come_from_the_environment(tmp_path: Path) -> None:
+    done = production(
+        "shell",
+        "-v0",
+        "-c",
+        SHOW,
+        DATA_DIR=str(tmp_path),
+        DJANGO_SECRET_KEY=KEY,
+        DJANGO_ALLOWED_HOSTS="example.com",
+        DATABASE_URL="postgres://someone@db.example.com/monitoring",
+        CELERY_BROKER_URL="redis://broker.example.com/0",
+        EMAIL_URL="smtp+tls://mail.example.com:587",
+    )
+
+    assert done.stdout.split() == [
+        "django.db.backends.postgresql",
+        "None",
+        "redis://broker.example.com/0",
+        "mail.example.com",
+        "10",
+    ], done.stderr
