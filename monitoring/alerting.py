@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldError
@@ -15,7 +15,24 @@ from monitoring.core.incidents import MessageKind, OpenEvent, State, Step
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.values import Rule, Verdict, VerdictKind
-from monitoring.models import AlertEvent, Notification, NotificationState, RuleState
+from monitoring.models import AlertEvent, Notification, NotificationState
+
+
+class StateRow(NamedTuple):
+    """What is remembered of a rule, as plain values of its `RuleState`."""
+
+    key: str
+    pk: int | None = None
+    verdict: str = ""
+    failing_checks: int = 0
+    unknown_checks: int = 0
+    is_stale: bool = False
+    """The time of the last check is too old to be left as it is."""
+
+    @property
+    def is_fine(self) -> bool:
+        """The last verdict was ok, so nothing is counted and nothing is open."""
+        return self.verdict == "ok" and not self.failing_checks and not self.unknown_checks
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,7 +42,7 @@ class Decision:
     rule: Rule
     verdict: Verdict
     step: Step
-    state: RuleState
+    state: StateRow
     event: AlertEvent | None
 
 
@@ -39,7 +56,17 @@ class Owed:
     recipients: tuple[str, ...]
 
 
-def read_state(state: RuleState, event: AlertEvent | None) -> State:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What one check found for one batch of rules."""
+
+    settled: Sequence[StateRow]
+    """Rules that were fine and still are: nothing changes but when they were last checked."""
+    decisions: Sequence[Decision]
+    owed: Sequence[Owed]
+
+
+def read_state(state: StateRow, event: AlertEvent | None) -> State:
     """Return what is remembered of a rule as the core's value."""
     return State(
         verdict=VerdictKind(state.verdict) if state.verdict else None,

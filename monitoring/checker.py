@@ -5,28 +5,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from monitoring import alerting, ledger, rendering
-from monitoring.alerting import Decision, Owed
+from monitoring import alerting, judging, ledger, rendering
+from monitoring.alerting import Decision, Outcome, Owed, StateRow
 from monitoring.conf import get_settings
 from monitoring.core.incidents import step
-from monitoring.core.values import Evidence, Rule, Verdict, Waiting
-from monitoring.core.verdicts import judge
-from monitoring.models import MonitorRun, Notification, RunState
+from monitoring.core.values import Rule, Verdict, VerdictKind
+from monitoring.models import AlertEvent, MonitorRun, Notification, RunState
 from monitoring.reports import Report, unreachable
-from monitoring.rulesets import Batch, RuleSet
-from monitoring.tasklogs import background_task as task_log
+from monitoring.rule_rows import Batch
+from monitoring.rulesets import RuleSet
 
 logger = logging.getLogger("monitoring.checker")
 
 T = TypeVar("T")
+TakeStates = Callable[[Sequence[Rule]], dict[str, StateRow]]
 
 DEADLOCK_ATTEMPTS = 6
 
@@ -40,7 +39,7 @@ def run_check(rule_set: RuleSet, now: datetime, *, dry_run: bool = False) -> Rep
     report = Report(checked_at=now, rule_set=rule_set.name, problems=list(rule_set.problems))
     if dry_run:
         for batch in rule_set.batches():
-            report.add(*_decide(batch, now, ledger.read_states(batch.rules)))
+            report.add(_decide(batch, now, partial(ledger.read_states, now=now)))
         return report
     run = _begin(rule_set, now)
     if run is None:
@@ -61,10 +60,10 @@ def _check_batches(rule_set: RuleSet, now: datetime, report: Report) -> None:
     if rule_set.is_complete:
         _in_transaction(lambda: ledger.close_unwatched(now))
     for batch in rule_set.batches():
-        decisions, owed, rows = _in_transaction(partial(_check_batch, batch, now))
-        report.add(decisions, owed)
+        outcome, rows = _in_transaction(partial(_check_batch, batch, now))
+        report.add(outcome)
         report.notification_ids += [row.pk for row in rows]
-        _log_unreachable(owed)
+        _log_unreachable(outcome.owed)
     if rule_set.is_complete:
         _in_transaction(lambda: ledger.forget_unwatched(now))
 
@@ -89,90 +88,48 @@ def _in_transaction(work: Callable[[], T]) -> T:
         return work()
 
 
-def _check_batch(
-    batch: Batch, now: datetime
-) -> tuple[list[Decision], list[Owed], list[Notification]]:
-    states = ledger.lock_states(batch.rules)
-    decisions, owed = _decide(batch, now, states)
-    return decisions, owed, ledger.write(decisions, owed, now)
+def _check_batch(batch: Batch, now: datetime) -> tuple[Outcome, list[Notification]]:
+    outcome = _decide(batch, now, ledger.lock_states)
+    return outcome, ledger.write(outcome, now)
 
 
-def _decide(
-    batch: Batch, now: datetime, states: dict[str, Any]
-) -> tuple[list[Decision], list[Owed]]:
-    events = ledger.open_events(batch.rules)
-    verdicts = _verdicts(batch, now)
+def _decide(batch: Batch, now: datetime, take_states: TakeStates) -> Outcome:
+    """Judge a batch; only the rules that are not simply fine, as before, need a decision.
+
+    take_states: reads, and locks if it is meant to be written, the states of those.
+    """
+    verdicts = judging.judge_batch(batch, now)
+    before = ledger.read_states(batch.rules, now)
+    settled: list[StateRow] = []
+    rest: list[Rule] = []
+    for rule in batch.rules:
+        if verdicts[rule.key].kind is VerdictKind.OK and before[rule.key].is_fine:
+            settled.append(before[rule.key])
+        else:
+            rest.append(rule)
+    states = take_states(rest)
+    verdicts |= judging.describe(rest, verdicts)
+    events = ledger.open_events(rest)
     decisions = [
-        Decision(
-            rule=rule,
-            verdict=verdicts[rule.key],
-            state=states[rule.key],
-            event=events.get(rule.key),
-            step=step(
-                rule,
-                alerting.read_state(states[rule.key], events.get(rule.key)),
-                verdicts[rule.key],
-                now,
-            ),
-        )
-        for rule in batch.rules
+        _decision(rule, verdicts[rule.key], states[rule.key], events.get(rule.key), now)
+        for rule in rest
     ]
     needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
     superusers = alerting.superuser_addresses() if needs_people else ()
-    return decisions, alerting.owed_messages(decisions, now, superusers)
+    owed = alerting.owed_messages(decisions, now, superusers)
+    return Outcome(settled=settled, decisions=decisions, owed=owed)
 
 
-def _verdicts(batch: Batch, now: datetime) -> dict[str, Verdict]:
-    usable = [rule for rule in batch.rules if rule.key not in batch.unusable]
-    evidence = task_log.gather(usable, now)
-    watching_since = _watching_since()
-    verdicts: dict[str, Verdict] = {}
-    for rule in batch.rules:
-        if rule.key in batch.unusable:
-            found = Evidence(unusable=batch.unusable[rule.key])
-        else:
-            found = evidence[rule.key]
-            since = min((at for at in (found.log_since, watching_since) if at), default=None)
-            found = replace(found, log_since=since)
-        verdicts[rule.key] = _judge(rule, found, now)
-    _add_waiting(batch.rules, verdicts)
-    _warn_of_skew(usable, now)
-    return verdicts
-
-
-def _judge(rule: Rule, evidence: Evidence, now: datetime) -> Verdict:
-    try:
-        return judge(rule, evidence, now)
-    except Exception as error:  # one bad rule must not stop the others
-        logger.exception("rule %r cannot be judged", rule.label)
-        reason = f"{type(error).__name__}: {error}"
-        return judge(rule, Evidence(unusable=reason), now)
-
-
-def _watching_since() -> datetime | None:
-    """Return when the first check ran: an empty log is telling from then on."""
-    return MonitorRun.objects.order_by("pk").values_list("started_at", flat=True).first()
-
-
-def _add_waiting(rules: Sequence[Rule], verdicts: dict[str, Verdict]) -> None:
-    """Say of failing tasks what waits in their queue; others are not worth the query."""
-    failing = {rule.task_name for rule in rules if verdicts[rule.key].is_failing}
-    waiting = task_log.read_waiting(failing)
-    for rule in rules:
-        if verdicts[rule.key].is_failing and rule.task_name in waiting:
-            waits = waiting.get(rule.task_name, Waiting())
-            verdicts[rule.key] = replace(verdicts[rule.key], waiting=waits)
-
-
-def _warn_of_skew(rules: Sequence[Rule], now: datetime) -> None:
-    future = task_log.count_future_starts((rule.task_name for rule in rules), now)
-    for task_name, count in sorted(future.items()):
-        logger.warning(
-            "%s: %d execution(s) start in the future and were ignored; compare the clocks of the "
-            "workers with the clock of the monitor",
-            task_name,
-            count,
-        )
+def _decision(
+    rule: Rule, verdict: Verdict, state: StateRow, event: AlertEvent | None, now: datetime
+) -> Decision:
+    return Decision(
+        rule=rule,
+        verdict=verdict,
+        state=state,
+        event=event,
+        step=step(rule, alerting.read_state(state, event), verdict, now),
+    )
 
 
 def _log_unreachable(owed: Sequence[Owed]) -> None:

@@ -5,17 +5,21 @@ Everything here runs inside the transaction of one batch, in a constant number o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
 
 from django.db import OperationalError, connection
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 
-from monitoring.alerting import Decision, Owed
+from monitoring.alerting import Decision, Outcome, Owed, StateRow
 from monitoring.core.incidents import Action, MessageKind
 from monitoring.core.values import Rule
 from monitoring.models import AlertEvent, MonitorRule, Notification, NotificationState, RuleState
-from monitoring.rulesets import key_of
+from monitoring.models.name_table import among
+from monitoring.rule_rows import key_of
 
 _EVENT_UPDATES = (
     "open_key",
@@ -34,26 +38,53 @@ _EVENT_UPDATES = (
     "resolved_at",
     "resolution",
 )
+NOTE_FINE_EVERY = timedelta(minutes=15)
+"""How old the time of the last check may get on a rule that stays fine: that every such rule was
+checked stands in the record of the check, and writing it on each would cost more than the check."""
 _STATE_UPDATES = ("task_name", "verdict", "failing_checks", "unknown_checks", "last_checked_at")
+_ROWS = 1000
+"""Most rows of one statement: as many as a batch has rules."""
+_STATE_COLUMNS = ("key", "pk", "verdict", "failing_checks", "unknown_checks")
 
 
-def lock_states(rules: Sequence[Rule]) -> dict[str, RuleState]:
+def read_states(rules: Sequence[Rule], now: datetime) -> dict[str, StateRow]:
+    """Return what is remembered of each rule; one that was never checked has an empty state."""
+    keys = [rule.key for rule in rules]
+    rows = RuleState.objects.filter(key__in=among(keys, RuleState.objects.db))
+    found = _as_states(rows.annotate(is_stale=_is_stale(now)), "is_stale")
+    return {key: found.get(key) or StateRow(key=key) for key in keys}
+
+
+def lock_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
     """Return the states of rules, created where missing and locked until the batch is written.
 
     The locks make two checks of the same rule follow each other; they are taken in the order of
     the keys, so that two checks cannot wait for each other.
     """
+    if not rules:
+        return {}
     keys = sorted(rule.key for rule in rules)
     rows = RuleState.objects.select_for_update().filter(key__in=keys).order_by("key")
-    states = {state.key: state for state in rows}
+    states = _as_states(rows)
     missing = sorted((rule for rule in rules if rule.key not in states), key=lambda rule: rule.key)
     if missing:
-        RuleState.objects.bulk_create(
-            [RuleState(key=rule.key, task_name=rule.task_name) for rule in missing],
-            ignore_conflicts=True,
-        )
-        states = {state.key: state for state in rows.all()}
+        with _whole_statements():
+            RuleState.objects.bulk_create(
+                [RuleState(key=rule.key, task_name=rule.task_name) for rule in missing],
+                ignore_conflicts=True,
+            )
+        states = _as_states(rows)
     return states
+
+
+def _as_states(rows: QuerySet[RuleState], *more: str) -> dict[str, StateRow]:
+    return {row[0]: StateRow(*row) for row in rows.values_list(*_STATE_COLUMNS, *more)}
+
+
+def _is_stale(now: datetime) -> ExpressionWrapper[Any]:
+    # Asked of the database, because reading ten thousand dates takes longer than the check.
+    old = Q(last_checked_at__lt=now - NOTE_FINE_EVERY) | Q(last_checked_at__isnull=True)
+    return ExpressionWrapper(old, output_field=BooleanField())
 
 
 def is_deadlock(error: OperationalError) -> bool:
@@ -63,50 +94,63 @@ def is_deadlock(error: OperationalError) -> bool:
     return is_postgresql or is_mysql
 
 
-def read_states(rules: Sequence[Rule]) -> dict[str, RuleState]:
-    """Return the states of rules without creating or locking any."""
-    found = RuleState.objects.in_bulk([rule.key for rule in rules], field_name="key")
-    return {
-        rule.key: found.get(rule.key, RuleState(key=rule.key, task_name=rule.task_name))
-        for rule in rules
-    }
-
-
 def open_events(rules: Sequence[Rule]) -> dict[str, AlertEvent]:
     """Return the open event of each rule that has one, by key."""
-    return {
-        str(event.open_key): event
-        for event in AlertEvent.objects.filter(open_key__in=[rule.key for rule in rules])
-    }
+    if not rules:
+        return {}
+    events = AlertEvent.objects.filter(open_key__in=[rule.key for rule in rules])
+    return {str(event.open_key): event for event in events}
 
 
-def write(decisions: Sequence[Decision], owed: Sequence[Owed], now: datetime) -> list[Notification]:
+def write(outcome: Outcome, now: datetime) -> list[Notification]:
     """Write states, events and outbox rows in a constant number of queries; return the rows."""
-    unreached = {message.decision.rule.key for message in owed if not message.recipients}
-    _write_states(decisions, now)
-    events = _write_events(decisions, unreached, now)
-    rows = [
-        _notification(message, recipient, events, now)
-        for message in owed
-        for recipient in message.recipients
+    unreached = {message.decision.rule.key for message in outcome.owed if not message.recipients}
+    with _whole_statements():
+        _write_states(outcome, now)
+        events = _write_events(outcome.decisions, unreached, now)
+        rows = [
+            _notification(message, recipient, events, now)
+            for message in outcome.owed
+            for recipient in message.recipients
+        ]
+        return Notification.objects.bulk_create(rows, batch_size=_ROWS)
+
+
+@contextmanager
+def _whole_statements() -> Iterator[None]:
+    """Write a batch with one statement on SQLite as well.
+
+    Django cuts statements to the 999 parameters that SQLite took before 2020.
+    """
+    if connection.vendor != "sqlite":
+        yield
+        return
+    connection.ensure_connection()
+    features: Any = connection.features
+    before = features.max_query_params
+    features.max_query_params = connection.connection.getlimit(SQLITE_LIMIT_VARIABLE_NUMBER)
+    try:
+        yield
+    finally:
+        features.max_query_params = before
+
+
+def _write_states(outcome: Outcome, now: datetime) -> None:
+    stale = [state.pk for state in outcome.settled if state.pk is not None and state.is_stale]
+    if stale:
+        RuleState.objects.filter(pk__in=stale).update(last_checked_at=now)
+    changed = [
+        RuleState(
+            pk=decision.state.pk,
+            key=decision.rule.key,
+            task_name=decision.rule.task_name,
+            verdict=decision.verdict.kind.value,
+            failing_checks=decision.step.failing_checks,
+            unknown_checks=decision.step.unknown_checks,
+            last_checked_at=now,
+        )
+        for decision in outcome.decisions
     ]
-    return Notification.objects.bulk_create(rows, batch_size=1000)
-
-
-def _write_states(decisions: Sequence[Decision], now: datetime) -> None:
-    changed: list[RuleState] = []
-    unchanged: list[int] = []
-    for decision in decisions:
-        state, step, kind = decision.state, decision.step, decision.verdict.kind
-        after = (kind.value, step.failing_checks, step.unknown_checks)
-        if after == (state.verdict, state.failing_checks, state.unknown_checks):
-            unchanged.append(state.pk)
-            continue
-        state.verdict, state.failing_checks, state.unknown_checks = after
-        state.last_checked_at = now
-        changed.append(state)
-    if unchanged:
-        RuleState.objects.filter(pk__in=unchanged).update(last_checked_at=now)
     _replace(RuleState, changed, _STATE_UPDATES)
 
 
@@ -134,7 +178,7 @@ def _write_events(
             updated.append(event)
         decision.event = event
         _apply(decision, event, decision.rule.key in unreached, now)
-    AlertEvent.objects.bulk_create(opened, batch_size=500)
+    AlertEvent.objects.bulk_create(opened, batch_size=_ROWS)
     _replace(AlertEvent, updated, _EVENT_UPDATES)
     return _with_keys(opened, updated)
 
@@ -193,7 +237,7 @@ def _notification(
 
 
 def _replace(model: type[Any], rows: Sequence[Any], fields: Iterable[str]) -> None:
-    """Write existing rows back with one statement per 500 of them.
+    """Write existing rows of one batch back with one statement.
 
     An upsert on the primary key; a bulk_update of this size spends seconds on its CASE terms.
     """
@@ -202,7 +246,7 @@ def _replace(model: type[Any], rows: Sequence[Any], fields: Iterable[str]) -> No
     target = connection.features.supports_update_conflicts_with_target
     model.objects.bulk_create(
         rows,
-        batch_size=500,
+        batch_size=_ROWS,
         update_conflicts=True,
         unique_fields=["pk"] if target else None,
         update_fields=list(fields),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from monitoring.alerting import Decision, Owed
+from monitoring.alerting import Decision, Outcome, Owed
 from monitoring.core.recipients import no_recipient_error
 from monitoring.core.values import VerdictKind
 from monitoring.models import Notification
@@ -47,9 +47,12 @@ class Report:
             "problems": self.problems,
         }
 
-    def add(self, decisions: Sequence[Decision], owed: Sequence[Owed]) -> None:
+    def add(self, outcome: Outcome) -> None:
         """Count what one batch found, and list what failed, could not be judged or is owed."""
-        for decision in decisions:
+        owed = outcome.owed
+        self.counts["checked"] += len(outcome.settled)
+        self.counts["ok"] += len(outcome.settled)
+        for decision in outcome.decisions:
             rule, verdict = decision.rule, decision.verdict
             self.counts["checked"] += 1
             if verdict.is_failing:

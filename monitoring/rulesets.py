@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
 from monitoring.core.arguments import Arguments
-from monitoring.core.fields import (
-    InvalidValueError,
-    read_addresses,
-    read_context,
-    read_lookback_hours,
-    read_names,
-    read_statuses,
-)
-from monitoring.core.keys import rule_key
 from monitoring.core.names import did_you_mean
-from monitoring.core.statuses import Status
-from monitoring.core.values import ContextFilter, Rule, WhileRunning
+from monitoring.core.values import Rule
 from monitoring.models import MonitorRule
-
-T = TypeVar("T")
+from monitoring.rule_rows import Batch, RuleRow, as_rows, read_rows
 
 BATCH_SIZE = 1000
 """Rules per transaction: bounds memory, the size of a statement and how long locks are held."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Batch:
-    """Rules that are checked in one transaction."""
-
-    rules: Sequence[Rule]
-    unusable: dict[str, str] = field(default_factory=dict)
-    """Why a rule cannot be judged, by key: its row holds what no rule may hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,10 +38,11 @@ class RuleSet:
             yield Batch(rules=self.entries[start : start + BATCH_SIZE])
         if self.stored is None:
             return
+        rows = as_rows(self.stored)
         last_pk = 0
-        while rows := list(self.stored.filter(pk__gt=last_pk).order_by("pk")[:BATCH_SIZE]):
-            last_pk = rows[-1].pk
-            yield read_rows(rows)
+        while page := list(rows.filter(pk__gt=last_pk).order_by("pk")[:BATCH_SIZE]):
+            last_pk = page[-1][0]
+            yield read_rows([RuleRow(*values) for values in page])
 
 
 def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:
@@ -111,70 +91,3 @@ def _missing(column: str, names: Sequence[str], found: QuerySet[MonitorRule]) ->
 
 def _digest(name: str, wanted: Sequence[str]) -> str:
     return hashlib.sha256("\n".join([name, *sorted(wanted)]).encode()).hexdigest()[:32]
-
-
-def read_rows(rows: Sequence[MonitorRule]) -> Batch:
-    """Read stored rules; a row that was written past the model's checks is told apart."""
-    rules: list[Rule] = []
-    unusable: dict[str, str] = {}
-    for row in rows:
-        try:
-            rule = to_rule(row)
-        except InvalidValueError as error:
-            rule = Rule(
-                key=key_of(row),
-                rule_id=row.pk,
-                name=row.name,
-                task_name=row.task_name,
-                description=row.description,
-                expected_statuses=(Status.COMPLETED,),
-                notify_to=read_addresses(row.notify_to)[0],
-                snoozed_until=row.snoozed_until,
-            )
-            unusable[rule.key] = f"the rule is not valid: {error}"
-        rules.append(rule)
-    return Batch(rules=rules, unusable=unusable)
-
-
-def to_rule(row: MonitorRule) -> Rule:
-    """Return a stored rule as the core's value.
-
-    Raises InvalidValueError if the row holds what no rule may.
-    """
-    context = read_context(row.context_model, row.context_type, row.context_field)
-    return Rule(
-        key=key_of(row),
-        rule_id=row.pk,
-        name=row.name,
-        task_name=row.task_name,
-        description=row.description,
-        expected_statuses=_read(row, "expected_statuses", read_statuses),
-        lookback_hours=_read(row, "lookback_hours", read_lookback_hours),
-        notify_to=read_addresses(row.notify_to)[0],
-        dependent_tasks=_read(row, "dependent_tasks", read_names),
-        context=context,
-        alert_after=row.alert_after,
-        remind_hours=row.remind_hours,
-        notify_on_recovery=row.notify_on_recovery,
-        max_runtime_minutes=row.max_runtime_minutes,
-        while_running=WhileRunning(row.while_running),
-        snoozed_until=row.snoozed_until,
-        watched_since=row.created_at,
-    )
-
-
-def _read(row: MonitorRule, column: str, read: Callable[[object], T]) -> T:
-    try:
-        return read(getattr(row, column))
-    except InvalidValueError as error:
-        raise InvalidValueError(f"{column} {error}") from None
-
-
-def key_of(row: MonitorRule) -> str:
-    """Return the identity of what a stored rule watches now."""
-    context = None
-    if row.context_model:
-        context = ContextFilter(
-            model=row.context_model, field=row.context_field, type=row.context_type
-        )
-    return rule_key(row.pk, row.task_name, context)

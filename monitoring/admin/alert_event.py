@@ -141,8 +141,8 @@ class AlertEventAdmin(HistoryAdmin):
         "state",
         "task",
         "verdict_badge",
-        "opened",
         "lasted",
+        "opened",
         "watched_by",
         "current_status",
         "failing_checks",
@@ -160,13 +160,15 @@ class AlertEventAdmin(HistoryAdmin):
         what: list[Any] = [("task", "verdict_badge"), ("execution", "current_status")]
         what += [("started", "finished")]
         since: list[Any] = [("state", "lasted"), ("opened", "checked")]
+        since += [("failing_checks", "told"), "all_messages"]
         was: list[Any] = [("watched_by", "expected"), ("lookback", "dependents")]
         if obj is not None:
             what += ["cause"] if obj.cause else []
-            since += [("resolved", "failing_checks")] if obj.resolved_at else ["failing_checks"]
+            if obj.resolved_at:
+                since[1:] = [("opened", "resolved"), ("failing_checks", "checked")]
+                since += [("told", "all_messages")]
             since += [("acknowledged", "acknowledged_by")] if obj.acknowledged_at else []
             was += [("context_model", "context_type")] if obj.context_model else []
-        since += [("told", "all_messages")]
         return (
             (_("What failed"), {"fields": what}),
             (_("Since when"), {"fields": since}),

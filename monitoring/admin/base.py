@@ -164,7 +164,7 @@ class PrimaryKeyFilter(LinkedFilter):
     model: type[Model]
 
     def describe(self, request: HttpRequest, value: str) -> str:
-        if not value.isdecimal() or not may_view(request, self.model):
+        if not _is_key(value) or not may_view(request, self.model):
             return f"#{value}"
         row = self.model._default_manager.filter(pk=value).first()
         return str(row or f"#{value}")
@@ -173,9 +173,14 @@ class PrimaryKeyFilter(LinkedFilter):
         value = self.value()
         if not value:
             return queryset
-        if not value.isdecimal():
+        if not _is_key(value):
             return queryset.none()
         return queryset.filter(**{self.parameter_name: value})
+
+
+def _is_key(value: str) -> bool:
+    """Say whether a text from an address can be compared with a 64-bit primary key."""
+    return value.isdecimal() and len(value) < 19
 
 
 class TaskFilter(LinkedFilter):

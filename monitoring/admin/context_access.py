@@ -49,6 +49,9 @@ def require(context: ContextFilter, user: User) -> None:
         resolve(context)
     except ContextError as error:
         raise ContextRefusedError("context_field", str(error)) from None
+    except ValueError:  # Django's answer to blanks and quotation marks
+        message = f'"{context.field}" is not the name of a field'
+        raise ContextRefusedError("context_field", message) from None
 
 
 def may_use(model: type[Model], user: User) -> bool:

@@ -134,7 +134,7 @@ def window(hours: float) -> str:
     minutes = round(hours * 60, 6)
     if hours >= 48 and hours % 24 == 0:
         count, text = hours / 24, ngettext("Last %s day", "Last %s days", round(hours / 24))
-    elif hours.is_integer() or hours > 6:
+    elif float(hours).is_integer() or hours > 6:
         if hours == 1:
             return _("Last hour")
         count, text = hours, ngettext("Last %s hour", "Last %s hours", math.ceil(hours))

@@ -79,7 +79,9 @@ class ListField(JSONFormField):  # type: ignore[misc]
     def prepare_value(self, value: Any) -> Any:
         """Return what the widget can draw: it breaks on anything but a list of texts."""
         if isinstance(value, list):
-            drawn = [item if isinstance(item, str) else str(item) for item in value]
+            texts = [item if isinstance(item, str) else str(item) for item in value]
+            # Broken text could not be sent to the browser.
+            drawn = [storable(text, len(text)) for text in texts]
         else:
             drawn = []
         return super().prepare_value(drawn)

@@ -70,13 +70,12 @@ class NotificationAdmin(HistoryAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> Any:
         delivery: list[Any] = [("state_badge", "attempts"), ("created", "sent")]
-        mail = ["text"]
+        mail = ["html", "text"] if obj is not None and obj.html_body else ["text"]
         if obj is not None:
             if obj.state in (NotificationState.PENDING, NotificationState.SENDING):
                 delivery.append("next_attempt")
             delivery += ["full_error"] if obj.error else []
             delivery += ["id_of_message"] if obj.message_id else []
-            mail += ["html"] if obj.html_body else []
         return (
             (_("Message"), {"fields": ("subject", ("recipient", "kind"), "event")}),
             (_("Delivery"), {"fields": delivery}),

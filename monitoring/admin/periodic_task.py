@@ -23,14 +23,14 @@ class CheckedPeriodicTaskForm(PeriodicTaskForm):  # type: ignore[misc]
         if data.get("task") == TASK_NAME and "args" in data and "kwargs" in data:
             problems = list(_problems(data["args"], data["kwargs"], data.get("name", "")))
             for field, message in problems:
-                self.add_error(field, capfirst(message))
+                self.add_error(field, message)
         return data
 
 
 def _problems(args: str, kwargs: str, name: str) -> Iterator[tuple[str, str]]:
     """Yield (form field, what is wrong) for the arguments of a monitoring task."""
     complaints = complain(TASK_NAME, args, kwargs)
-    yield from complaints.items()
+    yield from ((field, capfirst(text)) for field, text in complaints.items())
     if complaints:
         return
     for problem in parse_arguments(json.loads(args), json.loads(kwargs), name).problems:

@@ -23,7 +23,6 @@ from monitoring.admin.context_access import ContextRefusedError, User, require
 from monitoring.admin.display import EMPTY, Tone, aside, badge, duration, instant, listed, window
 from monitoring.admin.fields import ListField
 from monitoring.core.fields import (
-    InvalidValueError,
     read_addresses,
     read_context,
     read_names,
@@ -32,7 +31,7 @@ from monitoring.core.fields import (
 from monitoring.core.values import FAILING, VerdictKind
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, RuleState, TaskStatus
 from monitoring.models.rule import default_expected_statuses
-from monitoring.rulesets import key_of
+from monitoring.rule_rows import key_of
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[MonitorRule]
@@ -126,26 +125,22 @@ class RuleForm(_Form):
             "context_model": forms.TextInput(attrs={"class": "vTextField"}),
         }
 
-    def clean(self) -> dict[str, Any] | None:
-        cleaned = super().clean()
-        self._check_context()
-        return cleaned
+    def _post_clean(self) -> None:
+        # After the model's own clean(), which would take a refused context for half a one.
+        super()._post_clean()  # type: ignore[misc]
+        if set(_CONTEXT) & set(self.changed_data) and not set(_CONTEXT) & set(self.errors):
+            self._check_context()
 
     def _check_context(self) -> None:
         """Refuse a context that the editor changes into one that is not theirs to use."""
-        if not set(_CONTEXT) & set(self.changed_data):
-            return
-        model, field, value = (self.cleaned_data.get(name) or "" for name in _CONTEXT)
-        try:
-            context = read_context(model, value, field)
-        except InvalidValueError:
-            return  # the model's own clean() says so
+        model, field, value = (self.cleaned_data[name] for name in _CONTEXT)
+        context = read_context(model, value, field)
         if context is None:
             return
         try:
             require(context, self.user)
         except ContextRefusedError as refusal:
-            self.add_error(refusal.field, capfirst(str(refusal)))
+            self.add_error(refusal.field, str(refusal))
 
 
 class AlertFilter(admin.SimpleListFilter):

@@ -217,11 +217,7 @@ def step(rule: Rule, state: State, verdict: Verdict, now: datetime) -> Step:
         failing_checks=state.failing_checks if undecided else at.failing_checks,
         unknown_checks=unknown_checks,
         suppressed_by=_silenced_by(row.owed, at),
-        tell_cannot_check=(
-            rule.is_stored
-            and unknown_checks == UNKNOWN_CHECKS_BEFORE_MAIL
-            and state.unknown_checks < UNKNOWN_CHECKS_BEFORE_MAIL
-        ),
+        tell_cannot_check=rule.is_stored and unknown_checks == UNKNOWN_CHECKS_BEFORE_MAIL,
     )
 
 

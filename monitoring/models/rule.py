@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -129,7 +130,10 @@ class MonitorRule(models.Model):
     def clean(self) -> None:
         """Refuse what the database cannot check, in the words of the JSON arguments' errors."""
         errors: dict[str, Any] = {}
-        readers = {"expected_statuses": read_statuses, "dependent_tasks": read_names}
+        readers: dict[str, Callable[[object], Iterable[str]]] = {
+            "expected_statuses": read_statuses,
+            "dependent_tasks": read_names,
+        }
         for field, read in readers.items():
             try:
                 setattr(self, field, [str(item) for item in read(getattr(self, field))])

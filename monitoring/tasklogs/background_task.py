@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,39 +13,43 @@ from django.db.models.functions import Left
 
 from monitoring import contexts
 from monitoring.core.messages import MAX_ERROR_LENGTH
-from monitoring.core.statuses import IN_PROGRESS, NOT_STARTED, Status
+from monitoring.core.statuses import FINISHED, IN_PROGRESS, NOT_STARTED, Status
 from monitoring.core.values import ContextFilter, Evidence, Execution, Rule, Waiting, WhileRunning
 from monitoring.core.verdicts import MAX_CLOCK_SKEW
 from monitoring.models import BackgroundTask, TaskStatus
-from monitoring.tasklogs.seek import newest_pks
+from monitoring.models.raw_values import as_utc
+from monitoring.tasklogs.seek import newest
+
+logger = logging.getLogger("monitoring.tasklogs")
 
 _NEWEST_FIRST = ("-started_at", "-pk")
 _UNSETTLED = [status.value for status in IN_PROGRESS]
 
 
-def gather(rules: Sequence[Rule], now: datetime) -> dict[str, Evidence]:
+def gather(
+    rules: Sequence[Rule], now: datetime, *, watching_since: datetime | None = None
+) -> dict[str, Evidence]:
     """Return what the log says about each rule, by rule key.
 
-    The number of queries depends on which kinds of rules there are, never on how many.
+    The number of queries depends on which kinds of rules there are, never on how many. Of the
+    executions only what a verdict needs is read; `describe` reads the rest for those that matter.
+    watching_since: when somebody first asked; recording is taken to have begun by then.
     """
-    since = log_since()
+    since = min((at for at in (log_since(), watching_since) if at), default=None)
     plain = [rule for rule in rules if rule.context is None]
     found = _plain_executions(plain, now)
     waiting = read_waiting(
         rule.task_name for rule in plain if NOT_STARTED.intersection(rule.expected_statuses)
     )
+    nothing = Waiting()
     evidence = {
-        rule.key: replace(
-            found.for_task(rule.task_name),
-            waiting=waiting.get(rule.task_name, Waiting()),
-            log_since=since,
+        rule.key: found.evidence(
+            rule.task_name, waiting.get(rule.task_name, nothing) if waiting else nothing, since
         )
         for rule in plain
     }
     filtered = [rule for rule in rules if rule.context is not None]
-    for key, one in _filtered_evidence(filtered, now).items():
-        evidence[key] = replace(one, log_since=since)
-    return evidence
+    return evidence | _filtered_evidence(filtered, now, since)
 
 
 def log_since() -> datetime | None:
@@ -70,28 +75,22 @@ def read_waiting(task_names: Iterable[str]) -> dict[str, Waiting]:
         .annotate(Count("pk"), Min("submitted_at"), Max("submitted_at"))
     )
     waiting: dict[str, Waiting] = {}
-    for name, status, count, oldest, newest in rows:
+    for name, status, count, first, last in rows:
         before = waiting.get(name, Waiting())
-        latest = {Status(status): newest} if newest else {}
+        latest = {Status(status): last} if last else {}
         waiting[name] = Waiting(
             count=before.count + count,
-            since=min((at for at in (before.since, oldest) if at), default=None),
+            since=min((at for at in (before.since, first) if at), default=None),
             newest={**before.newest, **latest},
         )
     return waiting
 
 
-def count_future_starts(task_names: Iterable[str], now: datetime) -> dict[str, int]:
-    """Return how many executions claim to start in the future, by task name, in one query."""
-    rows = (
-        BackgroundTask.objects.filter(
-            task_name__in=sorted(set(task_names)), started_at__gt=now + MAX_CLOCK_SKEW
-        )
-        .order_by()
-        .values_list("task_name")
-        .annotate(Count("pk"))
-    )
-    return dict(rows)
+def describe(executions: Iterable[Execution]) -> dict[int | str, Execution]:
+    """Return executions with everything that a message says of them, by primary key."""
+    pks = {execution.pk for execution in executions}
+    rows = BackgroundTask.objects.filter(pk__in=pks) if pks else BackgroundTask.objects.none()
+    return {execution.pk: execution for _, execution in _executions(rows)}
 
 
 @dataclass
@@ -102,39 +101,65 @@ class _Found:
     finished: dict[Any, Execution] = field(default_factory=dict)
     running: dict[Any, Execution] = field(default_factory=dict)
 
-    def for_task(self, key: Any) -> Evidence:
+    def evidence(self, key: Any, waiting: Waiting, log_since: datetime | None) -> Evidence:
         return Evidence(
             latest=self.latest.get(key),
             latest_finished=self.finished.get(key),
             latest_running=self.running.get(key),
+            waiting=waiting,
+            log_since=log_since,
         )
 
 
 def _plain_executions(rules: Sequence[Rule], now: datetime) -> _Found:
-    started = BackgroundTask.objects.filter(started_at__lte=now + MAX_CLOCK_SKEW)
-    wanted = {
-        "latest": (started, rules),
-        "finished": (
-            started.exclude(status__in=_UNSETTLED),
-            [rule for rule in rules if rule.while_running is WhileRunning.WAIT],
-        ),
-        "running": (
-            started.filter(status=TaskStatus.RUNNING),
-            [rule for rule in rules if rule.max_runtime_minutes is not None],
-        ),
+    """Find the latest executions, and others only for the rules whose verdict turns on them."""
+    found = _Found(latest=_latest((rule.task_name for rule in rules), now))
+    started = _started(now)
+    in_progress = {
+        rule.task_name
+        for rule in rules
+        if rule.while_running is WhileRunning.WAIT
+        and rule.task_name in found.latest
+        and found.latest[rule.task_name].status not in FINISHED
     }
-    pks = {
-        kind: newest_pks(rows, (rule.task_name for rule in asking), *_NEWEST_FIRST)
-        for kind, (rows, asking) in wanted.items()
+    found.finished = _newest(started.exclude(status__in=_UNSETTLED), in_progress)
+    outside = {
+        rule.task_name
+        for rule in rules
+        if rule.max_runtime_minutes is not None
+        and (
+            rule.task_name not in found.latest
+            or found.latest[rule.task_name].started_at < rule.window_start(now)
+        )
     }
-    rows = BackgroundTask.objects.filter(pk__in=set().union(*pks.values()))
-    executions = {execution.pk: execution for _, execution in _executions(rows)}
-    return _Found(
-        **{
-            kind: {executions[pk].task_name: executions[pk] for pk in found if pk in executions}
-            for kind, found in pks.items()
-        }
-    )
+    found.running = _newest(started.filter(status=TaskStatus.RUNNING), outside)
+    return found
+
+
+def _latest(task_names: Iterable[str], now: datetime) -> dict[str, Execution]:
+    latest = _newest(BackgroundTask.objects.filter(started_at__isnull=False), task_names)
+    limit = now + MAX_CLOCK_SKEW
+    ahead = [name for name, execution in latest.items() if execution.started_at > limit]
+    for name in sorted(ahead):
+        logger.warning(
+            "%s: executions that start in the future were ignored; compare the clocks of the "
+            "workers with the clock of the monitor",
+            name,
+        )
+        del latest[name]
+    return latest | _newest(_started(now), ahead)
+
+
+def _started(now: datetime) -> QuerySet[BackgroundTask]:
+    return BackgroundTask.objects.filter(started_at__lte=now + MAX_CLOCK_SKEW)
+
+
+def _newest(rows: QuerySet[BackgroundTask], task_names: Iterable[str]) -> dict[str, Execution]:
+    found = newest(rows, task_names, ("id", "task_name", "status", "started_at"), *_NEWEST_FIRST)
+    return {
+        name: Execution(pk=pk, task_name=name, status=Status(status), started_at=as_utc(started_at))
+        for pk, name, status, started_at in found
+    }
 
 
 _FIELDS = ("pk", "task_name", "status", "started_at", "finished_at", "task_id", "worker")
@@ -149,7 +174,9 @@ def _executions(rows: QuerySet[BackgroundTask]) -> Iterator[tuple[str, Execution
         yield context_id, Execution(**{**named, "status": Status(named["status"])})
 
 
-def _filtered_evidence(rules: Sequence[Rule], now: datetime) -> dict[str, Evidence]:
+def _filtered_evidence(
+    rules: Sequence[Rule], now: datetime, since: datetime | None
+) -> dict[str, Evidence]:
     """Return the evidence of rules with a context filter.
 
     The filter picks the latest execution *of that type*: another type's newer run neither hides
@@ -172,7 +199,8 @@ def _filtered_evidence(rules: Sequence[Rule], now: datetime) -> dict[str, Eviden
             evidence.update((rule.key, Evidence(unusable=str(error))) for rule in group)
             continue
         for rule in group:
-            evidence[rule.key] = found.for_task((rule.task_name, _context(rule).type))
+            key = (rule.task_name, _context(rule).type)
+            evidence[rule.key] = found.evidence(key, Waiting(), since)
     return evidence
 
 

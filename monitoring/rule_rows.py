@@ -1,0 +1,167 @@
+"""Stored rules as the core's values, a thousand at a time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, TypeVar
+
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+
+from monitoring.core.fields import (
+    InvalidValueError,
+    read_addresses,
+    read_context,
+    read_lookback_hours,
+    read_names,
+    read_statuses,
+    shown,
+)
+from monitoring.core.keys import rule_key
+from monitoring.core.statuses import Status
+from monitoring.core.values import ContextFilter, Rule, WhileRunning
+from monitoring.models import MonitorRule
+from monitoring.models.raw_values import as_utc
+
+T = TypeVar("T")
+
+
+class RuleRow(NamedTuple):
+    """One stored rule as plain values; the lists are JSON text, the creation is a date as text."""
+
+    pk: int
+    name: str
+    task_name: str
+    description: str
+    expected_statuses: str
+    lookback_hours: float
+    notify_to: str
+    dependent_tasks: str
+    context_model: str
+    context_field: str
+    context_type: str
+    alert_after: int
+    remind_hours: float | None
+    notify_on_recovery: bool
+    max_runtime_minutes: float | None
+    while_running: str
+    snoozed_until: datetime | None
+    created_at: str
+
+
+_LISTS = ("expected_statuses", "notify_to", "dependent_tasks")
+_TEXTS = (*_LISTS, "created_at")
+
+
+def as_rows(rules: QuerySet[MonitorRule]) -> QuerySet[MonitorRule, tuple[Any, ...]]:
+    """Select what `RuleRow` holds.
+
+    As text, a list that is not JSON spoils only its own row, and nothing is decoded for a rule
+    that has not changed since the last check.
+    """
+    texts = {f"{name}_text": Cast(name, TextField()) for name in _TEXTS}
+    columns = [f"{name}_text" if name in _TEXTS else name for name in RuleRow._fields]
+    return rules.annotate(**texts).values_list(*columns)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """Rules that are checked in one transaction."""
+
+    rules: Sequence[Rule]
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Why a rule cannot be judged, by key: its row holds what no rule may hold."""
+
+
+def read_rows(rows: Iterable[RuleRow]) -> Batch:
+    """Read stored rules; a row that was written past the model's checks is told apart."""
+    rules: list[Rule] = []
+    unusable: dict[str, str] = {}
+    for row in rows:
+        rule, complaint = _read_row(row)
+        if complaint:
+            unusable[rule.key] = complaint
+        rules.append(rule)
+    return Batch(rules=rules, unusable=unusable)
+
+
+# Reading a rule costs more than checking it, and few rules change from one check to the next.
+@lru_cache(maxsize=20_000)
+def _read_row(row: RuleRow) -> tuple[Rule, str]:
+    """Return a rule, and why it cannot be judged or an empty string."""
+    try:
+        return to_rule(row), ""
+    except InvalidValueError as error:
+        rule = Rule(
+            key=key_of(row),
+            rule_id=row.pk,
+            name=row.name,
+            task_name=row.task_name,
+            description=row.description,
+            expected_statuses=(Status.COMPLETED,),
+            notify_to=_addresses(row.notify_to),
+            snoozed_until=row.snoozed_until,
+        )
+        return rule, f"the rule is not valid: {error}"
+
+
+def to_rule(row: RuleRow) -> Rule:
+    """Return a stored rule as the core's value.
+
+    Raises InvalidValueError if the row holds what no rule may.
+    """
+    return Rule(
+        key=key_of(row),
+        rule_id=row.pk,
+        name=row.name,
+        task_name=row.task_name,
+        description=row.description,
+        expected_statuses=_read(row, "expected_statuses", read_statuses),
+        lookback_hours=_read(row, "lookback_hours", read_lookback_hours),
+        notify_to=_addresses(row.notify_to),
+        dependent_tasks=_read(row, "dependent_tasks", read_names),
+        context=read_context(row.context_model, row.context_type, row.context_field),
+        alert_after=row.alert_after,
+        remind_hours=row.remind_hours,
+        notify_on_recovery=row.notify_on_recovery,
+        max_runtime_minutes=row.max_runtime_minutes,
+        while_running=WhileRunning(row.while_running),
+        snoozed_until=row.snoozed_until,
+        watched_since=as_utc(row.created_at),
+    )
+
+
+def _read(row: RuleRow, column: str, read: Callable[[object], T]) -> T:
+    value = getattr(row, column)
+    try:
+        return read(_decoded(value) if column in _LISTS else value)
+    except InvalidValueError as error:
+        raise InvalidValueError(f"{column} {error}") from None
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    try:
+        return read_addresses(_decoded(text))[0]
+    except InvalidValueError:
+        return ()
+
+
+def _decoded(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        raise InvalidValueError(f"is not JSON: {shown(text)}") from None
+
+
+def key_of(row: MonitorRule | RuleRow) -> str:
+    """Return the identity of what a stored rule watches now."""
+    context = None
+    if row.context_model:
+        context = ContextFilter(
+            model=row.context_model, field=row.context_field, type=row.context_type
+        )
+    return rule_key(row.pk, row.task_name, context)
