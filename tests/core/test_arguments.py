@@ -729,7 +729,7 @@ junk = st.recursive(
             max_size=4,
         )
     ),
-    max_leaves=8,
+    max_leaves=5,
 )
 """Anything JSON can say, now and then in the right words."""
 
@@ -746,7 +746,7 @@ configs = st.dictionaries(
             "context_type": junk,
         },
     ),
-    max_size=3,
+    max_size=2,
 )
 
 

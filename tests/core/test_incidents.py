@@ -832,4 +832,4 @@ class RuleLife(RuleBasedStateMachine):
 
 
 TestRuleLife = RuleLife.TestCase
-TestRuleLife.settings = settings(max_examples=60, stateful_step_count=25)
+TestRuleLife.settings = settings(max_examples=50, stateful_step_count=20)

@@ -99,7 +99,15 @@ ORDERED = {
         position(RUNNING, 0),
         position(INVALIDATED, 0, same_message=True),
         position(RUNNING, 0, redelivered=True),
+        position(INVALIDATED, 0, same_message=True, redelivered=True),
         position(COMPLETED, 0, redelivered=True),
+    ],
+    "a message given back to a broker that does not mark it": [
+        position(RUNNING, 0),
+        position(INVALIDATED, 0, same_message=True),
+        position(STOPPED, 0),
+        position(COMPLETED, 0),
+        position(CANCELLED, 0),
     ],
 }
 
@@ -370,6 +378,32 @@ def lives() -> dict[str, tuple[list[Record], dict[str, Any]]]:
                 signal(COMPLETED, 9, redelivered=True),
             ],
             {"status": COMPLETED, "errors": "", "started_at": at(6), "retries": 0},
+        ),
+        "is given back to a broker that does not mark it": (
+            [
+                *first,
+                signal(INVALIDATED, 4, same_message=True, errors="Reject"),
+                signal(RUNNING, 6, worker="b@host"),
+            ],
+            {"status": INVALIDATED, "started_at": at(6), "worker": "b@host"},
+        ),
+        "is given back to a broker that does not mark it, and completes": (
+            [
+                *first,
+                signal(INVALIDATED, 4, same_message=True, errors="Reject"),
+                signal(RUNNING, 6),
+                signal(COMPLETED, 9),
+            ],
+            {"status": COMPLETED, "errors": "", "started_at": at(6), "finished_at": at(9)},
+        ),
+        "is given back, runs again and is retried": (
+            [
+                *first,
+                signal(INVALIDATED, 4, same_message=True, errors="Reject"),
+                signal(RUNNING, 5, redelivered=True),
+                signal(INVALIDATED, 6, redelivered=True, errors="ValueError: no"),
+            ],
+            {"status": INVALIDATED, "retries": 1, "errors": "ValueError: no"},
         ),
     }
 

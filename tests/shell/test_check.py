@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 
-from monitoring import checker, doors
+from monitoring import doors, judging
 from monitoring.models import (
     AlertEvent,
     BackgroundTask,
@@ -25,6 +25,7 @@ from monitoring.models import (
 from monitoring.tasklogs import background_task
 from monitoring.tasks import monitor_task_status
 from tests.factories import NOW, ago, execution, rule, superuser
+from tests.gap.models import IngestorSession
 from tests.shell.conftest import Monitor
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
@@ -137,25 +138,33 @@ class TestStartsInTheFuture:
     def test_what_was_ignored_is_logged(
         self, monitor: Monitor, caplog: pytest.LogCaptureFixture
     ) -> None:
-        for _ in range(2):
-            execution("sync", started=NOW + timedelta(hours=1))
-        execution("unwatched", started=NOW + timedelta(hours=1))
+        for name in ("sync", "sync", "unwatched"):
+            execution(name, started=NOW + timedelta(hours=1))
 
-        with caplog.at_level(logging.WARNING, logger="monitoring.checker"):
+        with caplog.at_level(logging.WARNING, logger="monitoring"):
             monitor(SYNC)
 
         assert caplog.messages == [
-            "sync: 2 execution(s) start in the future and were ignored; compare the clocks of the "
+            "sync: executions that start in the future were ignored; compare the clocks of the "
             "workers with the clock of the monitor"
         ]
 
     def test_an_ignored_one_is_no_context_match_either(self, monitor: Monitor) -> None:
-        execution("sync", "Completed", started=NOW + timedelta(hours=1), context_id="1")
-        entry = SYNC["sync"] | {"context_model": "auth.User", "context_type": "root"}
-        get_user_model().objects.create(pk=1, username="root")
+        session = IngestorSession.objects.create(ingestor_type="Hourly")
+        execution("sync", started=NOW + timedelta(hours=1), context_id=str(session.pk))
+        entry = SYNC["sync"] | {"context_model": "gap.IngestorSession", "context_type": "Hourly"}
 
-        with pytest.raises(ValueError, match="context_field is needed"):
-            monitor({"sync": entry})
+        assert monitor({"sync": entry})["failures"][0]["verdict"] == "no_execution"
+
+    def test_the_newest_before_them_still_runs_or_has_finished(
+        self, monitor: Monitor, old_log: None
+    ) -> None:
+        rule("sync", while_running="wait")
+        execution("sync", "Completed", started=ago(minutes=20))
+        execution("sync", "Running", started=ago(minutes=10))
+        execution("sync", "Stopped", started=NOW + timedelta(hours=1))
+
+        assert monitor()["ok"] == 1
 
 
 @pytest.mark.usefixtures("old_log")
@@ -395,14 +404,14 @@ class TestACorruptRule:
     def test_a_rule_whose_judgement_raises_is_unknown_too(
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        real = checker.judge
+        real = judging.judge
 
         def judge(one: Any, evidence: Any, now: Any) -> Any:
             if one.task_name == "sync" and not evidence.unusable:
                 raise ZeroDivisionError("division by zero")
             return real(one, evidence, now)
 
-        monkeypatch.setattr(checker, "judge", judge)
+        monkeypatch.setattr(judging, "judge", judge)
         rule("sync", name="Nightly")
         rule("fine")
         execution("fine")
@@ -1134,7 +1143,7 @@ class TestTheRecordOfTheCheck:
     def test_a_check_that_breaks_is_recorded_as_failed(
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def gather(*_: Any) -> None:
+        def gather(*_: Any, **__: Any) -> None:
             raise RuntimeError("the log is away")
 
         monkeypatch.setattr(background_task, "gather", gather)
@@ -1147,9 +1156,10 @@ class TestTheRecordOfTheCheck:
         assert (run.lease, run.finished_at) == (None, NOW)
 
     def test_a_check_whose_query_fails_is_recorded_as_failed(self, monitor: Monitor) -> None:
-        with connection.execute_wrapper(_fail_on("monitoring_backgroundtask")):
-            with pytest.raises(Exception, match="the log is away"):
-                monitor(SYNC)
+        fail = _fail_on("monitoring_backgroundtask")
+
+        with connection.execute_wrapper(fail), pytest.raises(RuntimeError, match="log is away"):
+            monitor(SYNC)
 
         assert MonitorRun.objects.get().state == "failed"
 
@@ -1171,7 +1181,7 @@ class TestTheRecordOfTheCheck:
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(background_task, "gather", lambda *_: 1 / 0)
+            patch.setattr(background_task, "gather", lambda *_, **__: 1 / 0)
             with pytest.raises(ZeroDivisionError):
                 monitor(SYNC)
 

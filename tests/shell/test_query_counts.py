@@ -1,0 +1,229 @@
+"""A check costs the same number of queries however many rules and rows there are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from monitoring.checker import run_check
+from monitoring.core.arguments import parse_arguments
+from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
+from monitoring.reports import Report
+from monitoring.rulesets import select
+from tests.factories import NOW, ago
+from tests.gap.models import CollectorSession, IngestorSession
+
+pytestmark = pytest.mark.django_db
+
+FEW, MANY = 10, 900
+MOST_QUERIES = 40
+
+
+def names(count: int) -> list[str]:
+    return [f"task-{number:04}" for number in range(count)]
+
+
+def fails(number: int) -> bool:
+    """Say whether the task of that number is one of the ten per cent that fail."""
+    return number % 10 == 3
+
+
+def fill_log(count: int, *, context_ids: list[str] | None = None, is_fine: bool = False) -> None:
+    """Store three executions of each task, inside and outside of its window."""
+    rows = [
+        BackgroundTask(
+            task_id=f"{name}-{age}",
+            task_name=name,
+            status="Stopped" if fails(number) and not is_fine else "Completed",
+            submitted_at=ago(minutes=age),
+            started_at=ago(minutes=age),
+            first_started_at=ago(minutes=age),
+            context_id=context_ids[number] if context_ids else "",
+        )
+        for number, name in enumerate(names(count))
+        for age in (50, 300, 20)
+    ]
+    rows.append(BackgroundTask(task_id="old", task_name="old", submitted_at=ago(days=60)))
+    BackgroundTask.objects.bulk_create(rows, batch_size=500)
+
+
+def store_rules(count: int, **fields: Any) -> None:
+    values = {"created_at": ago(days=30), "notify_to": ["ops@example.com"]} | fields
+    MonitorRule.objects.bulk_create(
+        [MonitorRule(name=name, task_name=name, **values) for name in names(count)], batch_size=500
+    )
+
+
+def check(args: list[Any] | None = None, minutes: int = 0) -> tuple[int, Report]:
+    """Check and return how many queries that took."""
+    arguments = parse_arguments(args or [], {})
+    with CaptureQueriesContext(connection) as queries:
+        report = run_check(select(arguments), NOW + timedelta(minutes=minutes))
+    return len(queries), report
+
+
+def all_fine(count: int) -> int:
+    fill_log(count, is_fine=True)
+    store_rules(count)
+    check()
+
+    queries, report = check(minutes=5)
+
+    assert report.counts["ok"] == count
+    return queries
+
+
+def first_check(count: int) -> int:
+    fill_log(count, is_fine=True)
+    store_rules(count)
+
+    queries, report = check()
+
+    assert report.counts["ok"] == count
+    return queries
+
+
+def some_failing(count: int) -> int:
+    fill_log(count)
+    store_rules(count)
+
+    queries, report = check()
+
+    assert report.counts["failing"] == len(report.messages) == count // 10
+    assert AlertEvent.objects.open().count() == Notification.objects.count() == count // 10
+    return queries
+
+
+def some_still_failing(count: int) -> int:
+    fill_log(count)
+    store_rules(count, remind_hours=0)
+    check()
+
+    queries, report = check(minutes=5)
+
+    assert report.counts["failing"] == len(report.messages) == count // 10
+    return queries
+
+
+def some_recovering(count: int) -> int:
+    fill_log(count)
+    store_rules(count)
+    check()
+    BackgroundTask.objects.update(status="Completed")
+
+    queries, report = check(minutes=5)
+
+    assert report.counts["ok"] == count
+    assert len(report.messages) == count // 10
+    return queries
+
+
+def json_arguments(count: int) -> int:
+    fill_log(count)
+    entry = {"expected_statuses": ["Completed"], "notify_to": ["ops@example.com"]}
+    config = dict.fromkeys(names(count), entry)
+    check([config])
+
+    queries, report = check([config], minutes=5)
+
+    assert report.counts["failing"] == len(report.messages) == count // 10
+    return queries
+
+
+def with_contexts(count: int) -> int:
+    for model in (IngestorSession, CollectorSession):
+        model.objects.bulk_create(
+            [model(pk=number + 1, ingestor_type=f"type-{number % 7}") for number in range(count)]
+        )
+    fill_log(count, context_ids=[str(number + 1) for number in range(count)])
+    store_rules(count)
+    half = names(count)[: count // 2]
+    for model, chosen in (("Ingestor", True), ("Collector", False)):
+        rows = MonitorRule.objects.all()
+        rows = rows.filter(name__in=half) if chosen else rows.exclude(name__in=half)
+        for number in range(7):
+            rows.filter(name__in=names(count)[number::7]).update(
+                context_model=f"gap.{model}Session", context_type=f"type-{number}"
+            )
+
+    queries, report = check()
+
+    assert report.counts["failing"] == len(report.messages) == count // 10
+    return queries
+
+
+def with_everything(count: int) -> int:
+    """Rules that wait, limit the runtime, expect Queued; executions that run, wait, lie ahead."""
+    fill_log(count)
+    store_rules(count, max_runtime_minutes=30, expected_statuses=["Completed", "Queued"])
+    rows = [
+        BackgroundTask(
+            task_id=f"{kind}-{name}",
+            task_name=name,
+            status=kind,
+            submitted_at=ago(minutes=1),
+            started_at={"Running": ago(minutes=1), "Completed": ago(days=-1)}.get(kind),
+        )
+        for name in names(count)
+        for kind in ("Running", "Queued", "Completed")
+    ]
+    BackgroundTask.objects.bulk_create(rows, batch_size=500)
+
+    queries, report = check()
+
+    assert report.counts["checked"] == count
+    return queries
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        all_fine,
+        first_check,
+        some_failing,
+        some_still_failing,
+        some_recovering,
+        json_arguments,
+        with_contexts,
+        with_everything,
+    ],
+    ids=lambda case: case.__name__,
+)
+class TestTheNumberOfQueries:
+    def test_of_many_rules_is_that_of_few(
+        self, case: Callable[[int], int], django_assert_max_num_queries: Any
+    ) -> None:
+        few = case(FEW)
+        for model in (Notification, AlertEvent, MonitorRule, BackgroundTask):
+            model.objects.all().delete()
+        IngestorSession.objects.all().delete()
+        CollectorSession.objects.all().delete()
+
+        many = case(MANY)
+
+        assert many == few
+        assert many <= MOST_QUERIES
+
+
+def test_a_second_batch_costs_as_much_as_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_log(40, is_fine=True)
+    store_rules(40)
+    check()
+    one, _ = check(minutes=5)
+    monkeypatch.setattr("monitoring.rulesets.BATCH_SIZE", 20)
+
+    two, report = check(minutes=10)
+
+    assert report.counts["ok"] == 40
+    assert two < 2 * one
+
+
+def test_a_check_of_nothing_costs_next_to_nothing() -> None:
+    queries, _ = check()
+
+    assert queries <= 12

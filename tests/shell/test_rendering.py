@@ -1,0 +1,522 @@
+"""From the facts of a message to its subject, text and HTML, with the host's template or ours."""
+
+from __future__ import annotations
+
+import html
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.test import override_settings
+from django.utils import timezone, translation
+
+from monitoring import rendering
+from monitoring.core.incidents import MessageKind
+from monitoring.core.messages import facts, plain_text
+from monitoring.core.statuses import Status
+from monitoring.core.values import ContextFilter, Evidence, Execution, Rule, Verdict, Waiting
+from monitoring.core.verdicts import judge
+from tests.factories import NOW, ago
+
+RULE = Rule(
+    key="key",
+    task_name="sync",
+    expected_statuses=(Status.COMPLETED, Status.RUNNING),
+    lookback_hours=1.5,
+    dependent_tasks=("report", "export"),
+)
+STOPPED = Execution(
+    pk=1,
+    task_name="sync",
+    status=Status.STOPPED,
+    started_at=ago(minutes=20),
+    finished_at=ago(minutes=10),
+    task_id="abc-123",
+    worker="w1@host",
+    error="ValueError: no",
+)
+
+
+def said(
+    rule: Rule = RULE,
+    execution: Execution | None = STOPPED,
+    kind: MessageKind = MessageKind.ALERT,
+    **changes: Any,
+) -> dict[str, Any]:
+    """Return the facts of one message."""
+    verdict: Verdict = judge(rule, Evidence(latest=execution), NOW)
+    return facts(rule, replace(verdict, **changes), kind, NOW, opened_at=ago(hours=3))
+
+
+def words(text: str) -> str:
+    """Return what a reader sees of a part, on one line."""
+    if text.startswith("<!DOCTYPE"):
+        text = html.unescape(re.sub(r"<[^>]+>", "", text.split("</head>")[1]))
+    return " ".join(text.split())
+
+
+Host = Callable[[str], None]
+
+
+@pytest.fixture
+def host(tmp_path: Path, settings: Any) -> Host:
+    """Put a template of the host's before ours."""
+
+    def write(text: str) -> None:
+        path = tmp_path / "emails" / "task_status_alert.html"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        ours = settings.TEMPLATES[0]
+        settings.TEMPLATES = [{**ours, "DIRS": [tmp_path, *ours["DIRS"]]}]
+
+    return write
+
+
+DOCUMENTED = (
+    "{% block subject %}{{ task_name }}{% endblock %}"
+    "{% block text_body %}"
+    "{{ task_name }}|{{ current_status }}|{{ expected_statuses }}|{{ lookback_hours }}|"
+    '{{ started_at|date:"c" }}|{{ finished_at|date:"c" }}|{{ check_time|date:"c" }}|'
+    "{{ has_dependent_tasks }}|{% for name in dependent_tasks %}<{{ name }}>{% endfor %}"
+    "{% endblock %}"
+    "{% block html_body %}<p>{{ task_name }}</p>{% endblock %}"
+)
+
+
+class TestTheDocumentedVariables:
+    def test_all_nine_reach_the_template_of_a_host(self, host: Host) -> None:
+        host(DOCUMENTED)
+
+        mail = rendering.render(said(), None)
+
+        assert mail.text_body == (
+            "sync|Stopped|Completed, Running|1.5|2026-03-10T11:40:00+00:00|"
+            "2026-03-10T11:50:00+00:00|2026-03-10T12:00:00+00:00|True|<report><export>"
+        )
+
+    def test_they_say_so_when_there_is_nothing(self, host: Host) -> None:
+        host(DOCUMENTED)
+
+        mail = rendering.render(said(replace(RULE, dependent_tasks=()), None), None)
+
+        assert mail.text_body == (
+            "sync|No execution found|Completed, Running|1.5|||2026-03-10T12:00:00+00:00|False|"
+        )
+
+    def test_they_have_the_documented_types(self) -> None:
+        context = rendering.template_context(said(), None)
+
+        types = {name: type(context[name]) for name in DOCUMENTED_TYPES}
+        assert types == DOCUMENTED_TYPES
+
+    def test_times_are_none_when_there_is_no_execution(self) -> None:
+        context = rendering.template_context(said(execution=None), None)
+
+        assert (context["started_at"], context["finished_at"]) == (None, None)
+
+    def test_times_know_their_zone(self) -> None:
+        context = rendering.template_context(said(), None)
+
+        assert context["check_time"] == NOW
+        assert context["check_time"].tzinfo is UTC
+
+
+DOCUMENTED_TYPES = {
+    "task_name": str,
+    "current_status": str,
+    "expected_statuses": str,
+    "lookback_hours": float,
+    "started_at": datetime,
+    "finished_at": datetime,
+    "check_time": datetime,
+    "has_dependent_tasks": bool,
+    "dependent_tasks": list,
+}
+
+
+class TestTheTemplateOfAHost:
+    def test_its_three_parts_are_used(self, host: Host) -> None:
+        host(
+            "{% block subject %}S {{ task_name }}{% endblock %}"
+            "{% block text_body %}T {{ task_name }}{% endblock %}"
+            "{% block html_body %}<p>H {{ task_name }}</p>{% endblock %}"
+        )
+
+        mail = rendering.render(said(), None)
+
+        assert (mail.subject, mail.text_body) == ("S sync", "T sync")
+        assert mail.html_body == "<p>H sync</p>"
+
+    def test_without_blocks_it_is_all_html_with_our_subject_and_text(self, host: Host) -> None:
+        host("<h1>{{ task_name }}</h1><p>{{ current_status }}</p>")
+
+        mail = rendering.render(said(), None)
+
+        assert mail.html_body == "<h1>sync</h1><p>Stopped</p>"
+        assert mail.subject == "[ALERT] sync Status Check Failed"
+        assert "Current status: Stopped" in mail.text_body
+
+    def test_one_that_extends_another_is_no_empty_mail(self, host: Host, tmp_path: Path) -> None:
+        host('{% extends "emails/frame.html" %}{% block body %}{{ task_name }}{% endblock %}')
+        (tmp_path / "emails" / "frame.html").write_text(
+            "<html>{% block body %}{% endblock %}</html>"
+        )
+
+        mail = rendering.render(said(), None)
+
+        assert mail.html_body == "<html>sync</html>"
+        assert "Current status: Stopped" in mail.text_body
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{% block html_body %}<p>H</p>{% endblock %}",
+            "{% block text_body %} {% endblock %}{% block html_body %}<p>H</p>{% endblock %}",
+        ],
+    )
+    def test_without_a_text_part_our_plain_text_stands_in(self, host: Host, text: str) -> None:
+        host(text)
+
+        mail = rendering.render(said(), None)
+
+        assert mail.subject == "[ALERT] sync Status Check Failed"
+        assert mail.text_body == plain_text(rendering.template_context(said(), None))
+        assert mail.html_body == "<p>H</p>"
+
+    def test_without_an_html_part_there_is_none(self, host: Host) -> None:
+        host("{% block text_body %}T{% endblock %}")
+
+        mail = rendering.render(said(), None)
+
+        assert (mail.text_body, mail.html_body) == ("T", "")
+
+    def test_three_empty_parts_are_no_empty_mail(self, host: Host) -> None:
+        host(
+            "{% block subject %}{% endblock %}{% block text_body %}{% endblock %}"
+            "{% block html_body %}{% endblock %}"
+        )
+
+        mail = rendering.render(said(), None)
+
+        assert mail.subject == "[ALERT] sync Status Check Failed"
+        assert "Current status: Stopped" in mail.text_body
+
+    def test_an_empty_file_is_no_empty_mail(self, host: Host) -> None:
+        host("")
+
+        mail = rendering.render(said(), None)
+
+        assert mail.subject == "[ALERT] sync Status Check Failed"
+        assert "Current status: Stopped" in mail.text_body
+        assert mail.html_body == ""
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "{% load no_such_library %}",
+            "{% block subject %}{% if %}{% endblock %}",
+            '{% block text_body %}{% include "emails/missing.html" %}{% endblock %}',
+            "{% block html_body %}{{ task_name|no_such_filter }}{% endblock %}",
+        ],
+    )
+    def test_one_that_fails_is_replaced_by_our_plain_text(self, host: Host, text: str) -> None:
+        host(text)
+
+        mail = rendering.render(said(), None)
+
+        assert mail.subject == "[ALERT] sync Status Check Failed"
+        assert "Current status: Stopped" in mail.text_body
+        assert mail.html_body == ""
+
+    def test_its_failure_is_logged(self, host: Host, caplog: pytest.LogCaptureFixture) -> None:
+        host("{% load no_such_library %}")
+
+        rendering.render(said(), None)
+
+        (record,) = [one for one in caplog.records if one.name == "monitoring.rendering"]
+        assert record.levelno == logging.ERROR
+        assert record.getMessage() == (
+            "the mail template emails/task_status_alert.html failed; the plain text is sent instead"
+        )
+
+    def test_a_subject_of_several_lines_becomes_one(self, host: Host) -> None:
+        host("{% block subject %}\n a\r\n b\u2028c \n{% endblock %}")
+
+        assert rendering.render(said(), None).subject == "a b c"
+
+    def test_a_long_subject_is_cut_to_its_column(self, host: Host) -> None:
+        host(f"{{% block subject %}}{'x' * 300}{{% endblock %}}")
+
+        assert len(rendering.render(said(), None).subject) == 255
+
+
+class TestPlainText:
+    def test_it_names_every_documented_item(self, host: Host) -> None:
+        host("{% load no_such_library %}")
+
+        mail = rendering.render(said(), None)
+
+        assert mail.text_body == (
+            f"{said()['headline']}\n"
+            f"{said()['explanation']}\n"
+            "\n"
+            "Task: sync\n"
+            "Current status: Stopped\n"
+            "Expected: Completed, Running\n"
+            "Lookback window: Last 1.5 hour(s)\n"
+            "Started: 2026-03-10 11:40:00 UTC\n"
+            "Finished: 2026-03-10 11:50:00 UTC\n"
+            "Checked: 2026-03-10 12:00:00 UTC\n"
+            "Tasks that depend on it: report, export\n"
+            "Error: ValueError: no\n"
+        )
+
+
+class TestOurTemplate:
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    @pytest.mark.parametrize(
+        "item",
+        [
+            "sync",
+            "Stopped",
+            "Completed, Running",
+            "Last 1.5 hour(s)",
+            "2026-03-10 11:40:00 UTC",
+            "2026-03-10 11:50:00 UTC",
+            "2026-03-10 12:00:00 UTC",
+            "report",
+            "export",
+            "abc-123",
+            "w1@host",
+            "ValueError: no",
+            "Example",
+        ],
+    )
+    def test_both_parts_say(self, part: str, item: str) -> None:
+        assert item in getattr(rendering.render(said(), None), part)
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_both_parts_warn_of_dependent_tasks(self, part: str) -> None:
+        text = words(getattr(rendering.render(said(), None), part)).casefold()
+
+        assert "warning: these tasks depend on it and may run late or break" in text
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_without_dependent_tasks_neither_warns(self, part: str) -> None:
+        text = getattr(rendering.render(said(replace(RULE, dependent_tasks=())), None), part)
+
+        assert "depend" not in text
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_both_note_that_the_task_did_not_execute(self, part: str) -> None:
+        text = words(getattr(rendering.render(said(execution=None), None), part))
+
+        assert "No execution found" in text
+        assert "The task was due in this time frame but did not execute." in text
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_both_say_how_many_wait_and_since_when(self, part: str) -> None:
+        waiting = Waiting(count=3, since=ago(minutes=40))
+
+        text = words(getattr(rendering.render(said(waiting=waiting), None), part))
+
+        assert (
+            "3 executions are waiting in the queue, the oldest since 2026-03-10 11:20:00 UTC."
+            in text
+        )
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_both_say_what_still_runs(self, part: str) -> None:
+        running = replace(STOPPED, status=Status.RUNNING, started_at=ago(hours=9), finished_at=None)
+
+        text = words(getattr(rendering.render(said(execution=running), None), part))
+
+        assert (
+            "An execution that began before this window is still running, "
+            "since 2026-03-10 03:00:00 UTC." in text
+        )
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_both_show_the_runbook(self, part: str) -> None:
+        rule = replace(RULE, description="Restart it, see https://wiki.example.com/sync")
+
+        assert "https://wiki.example.com/sync" in getattr(rendering.render(said(rule), None), part)
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_both_show_the_context(self, part: str) -> None:
+        context = ContextFilter(model="gap.IngestorSession", field="", type="Hourly Tomorrow.io")
+
+        text = getattr(rendering.render(said(replace(RULE, context=context)), None), part)
+
+        assert "Hourly Tomorrow.io" in text
+        assert "gap.IngestorSession" in text
+
+    @pytest.mark.parametrize("kind", list(MessageKind))
+    @pytest.mark.parametrize("execution", [None, STOPPED])
+    def test_every_kind_has_three_parts(self, kind: MessageKind, execution: Any) -> None:
+        mail = rendering.render(said(execution=execution, kind=kind), None)
+
+        assert mail.subject == said(execution=execution, kind=kind)["subject"]
+        assert mail.text_body
+        assert mail.html_body.startswith("<!DOCTYPE html>")
+
+    def test_it_loads_nothing_from_elsewhere(self) -> None:
+        page = rendering.render(said(), None).html_body
+
+        for marker in ("<img", "<link", "<script", "@import", "url("):
+            assert marker not in page
+
+
+HOSTILE = '<b>&"\'</b>{{ 7|add:7 }}<script>alert(1)</script>'
+
+
+class TestEscaping:
+    RULE = replace(
+        RULE, task_name=HOSTILE, name=HOSTILE, description=HOSTILE, dependent_tasks=(HOSTILE,)
+    )
+    EXECUTION = replace(
+        STOPPED, task_name=HOSTILE, error=HOSTILE, worker=HOSTILE, task_id=HOSTILE
+    )
+
+    def test_the_html_part_shows_foreign_text_as_text(self) -> None:
+        page = rendering.render(said(self.RULE, self.EXECUTION), None).html_body
+
+        assert "<script>" not in page
+        assert "<b>" not in page
+        assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 6
+
+    def test_the_text_part_shows_it_as_it_is(self) -> None:
+        text = rendering.render(said(self.RULE, self.EXECUTION), None).text_body
+
+        assert HOSTILE in text
+        assert "&lt;" not in text
+        assert "&quot;" not in text
+        assert "&amp;" not in text
+
+    def test_the_subject_shows_it_as_it_is(self) -> None:
+        mail = rendering.render(said(self.RULE, self.EXECUTION), None)
+
+        assert mail.subject == f"[ALERT] {HOSTILE} Status Check Failed"
+
+    def test_it_is_never_run_as_a_template(self) -> None:
+        mail = rendering.render(said(self.RULE, self.EXECUTION), None)
+
+        assert "{{ 7|add:7 }}" in mail.text_body
+        assert "{{ 7|add:7 }}" in mail.html_body
+
+    def test_the_plain_text_that_stands_in_shows_it_as_it_is(self, host: Host) -> None:
+        host("{% load no_such_library %}")
+
+        mail = rendering.render(said(self.RULE, self.EXECUTION), None)
+
+        assert f"Task: {HOSTILE}\n" in mail.text_body
+
+
+class TestTheLinkToTheEvent:
+    PATH = "/admin/monitoring/alertevent/7/change/"
+
+    @pytest.mark.parametrize("part", ["text_body", "html_body"])
+    def test_both_parts_hold_it(self, part: str) -> None:
+        text = getattr(rendering.render(said(), 7), part)
+
+        assert f"https://monitoring.example.com{self.PATH}" in text
+
+    @pytest.mark.parametrize("base", ["https://x.example.com", "https://x.example.com/"])
+    def test_it_starts_with_the_base_url(self, base: str) -> None:
+        with override_settings(MONITORING={"BASE_URL": base}):
+            assert rendering.event_url(7) == f"https://x.example.com{self.PATH}"
+
+    def test_without_a_base_url_there_is_none(self) -> None:
+        with override_settings(MONITORING={}):
+            assert rendering.event_url(7) == ""
+            assert "Open in the admin" not in rendering.render(said(), 7).html_body
+
+    def test_without_an_event_there_is_none(self) -> None:
+        assert rendering.event_url(None) == ""
+
+    def test_a_host_without_the_admin_has_none(self) -> None:
+        with override_settings(ROOT_URLCONF=__name__):
+            assert rendering.event_url(7) == ""
+
+    def test_the_plain_text_that_stands_in_holds_it(self, host: Host) -> None:
+        host("{% load no_such_library %}")
+
+        assert f"More: https://monitoring.example.com{self.PATH}\n" in (
+            rendering.render(said(), 7).text_body
+        )
+
+
+urlpatterns: list[Any] = []  # of a host without the admin
+
+
+class TestWhatTheHostsSettingsDoNotChange:
+    RULE = replace(RULE, lookback_hours=12345.678, max_runtime_minutes=1234.5)
+
+    @pytest.fixture
+    def usual(self) -> rendering.Mail:
+        return rendering.render(said(self.RULE), 1234567)
+
+    def test_another_active_language(self, usual: rendering.Mail) -> None:
+        with translation.override("de"):
+            assert rendering.render(said(self.RULE), 1234567) == usual
+
+    def test_another_language_of_the_site(self, usual: rendering.Mail) -> None:
+        with override_settings(LANGUAGE_CODE="fr"):
+            assert rendering.render(said(self.RULE), 1234567) == usual
+
+    def test_separators_of_thousands(self, usual: rendering.Mail) -> None:
+        with override_settings(USE_THOUSAND_SEPARATOR=True, THOUSAND_SEPARATOR="'"):
+            assert rendering.render(said(self.RULE), 1234567) == usual
+
+    def test_another_time_zone_of_the_site(self, usual: rendering.Mail) -> None:
+        with override_settings(TIME_ZONE="America/New_York"):
+            assert rendering.render(said(self.RULE), 1234567) == usual
+
+    def test_another_active_time_zone(self, usual: rendering.Mail) -> None:
+        with timezone.override("Asia/Tokyo"):
+            assert rendering.render(said(self.RULE), 1234567) == usual
+
+    def test_no_translations_at_all(self, usual: rendering.Mail) -> None:
+        with override_settings(USE_I18N=False):
+            mail = rendering.render(said(self.RULE), 1234567)
+
+        assert mail.text_body == usual.text_body
+
+    def test_the_figures_are_not_localised(self, usual: rendering.Mail) -> None:
+        assert "Last 12345.678 hour(s)" in usual.text_body
+        assert "/1234567/" in usual.html_body
+
+    def test_a_language_that_is_set_changes_no_figure(self) -> None:
+        given = django_settings.MONITORING | {"LANGUAGE_CODE": "de"}
+
+        with override_settings(MONITORING=given, USE_THOUSAND_SEPARATOR=True):
+            mail = rendering.render(said(self.RULE), 1234567)
+
+        assert '<html lang="de"' in mail.html_body
+        for item in ("12345.678", "2026-03-10 11:40:00 UTC", "/1234567/"):
+            assert item in mail.text_body
+            assert item in mail.html_body
+
+    def test_a_language_that_is_set_leaves_the_documented_subject(self) -> None:
+        with override_settings(MONITORING={"LANGUAGE_CODE": "de"}):
+            assert rendering.render(said(), None).subject == "[ALERT] sync Status Check Failed"
+
+    def test_the_language_of_the_caller_is_restored(self) -> None:
+        with translation.override("fr"), timezone.override("Asia/Tokyo"):
+            rendering.render(said(), None)
+
+            assert translation.get_language() == "fr"
+            assert timezone.get_current_timezone_name() == "Asia/Tokyo"
+
+
+def test_a_point_in_time_survives_the_outbox() -> None:
+    at = NOW + timedelta(microseconds=123456)
+    written = said(execution=replace(STOPPED, started_at=at))
+
+    assert rendering.template_context(written, None)["started_at"] == at
