@@ -29,7 +29,7 @@ from celery import signals, states
 from django.utils import timezone
 
 from monitoring.conf import get_settings
-from monitoring.core.lifecycle import Record, position
+from monitoring.core.lifecycle import Record, position, recorded_status
 from monitoring.core.statuses import Status
 from monitoring.core.texts import storable
 from monitoring.signal_facts import MAX_NAME, described, failure, message_facts, queue_of
@@ -249,10 +249,11 @@ def _record(
     **columns: Any,
 ) -> None:
     retries = facts.get("retries")
+    attempt = retries if isinstance(retries, int) else 0
     delivery = facts.get("delivery_info") or {}
     place = position(
         status,
-        retries if isinstance(retries, int) else 0,
+        attempt,
         redelivered=bool(delivery.get("redelivered")),
         same_message=same_message,
     )
@@ -261,7 +262,7 @@ def _record(
     record = Record(
         task_id=storable(task_id, MAX_NAME),
         task_name=storable(task_name, MAX_NAME),
-        status=status,
+        status=recorded_status(status, attempt),
         position=place,
         last_update=now,
         **columns,

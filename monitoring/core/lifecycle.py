@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitoring.core.statuses import Status
+from monitoring.core.statuses import NOT_STARTED, Status
 
 PHASES: dict[Status, int] = {
     Status.PENDING: 0,
@@ -54,6 +54,14 @@ def position(
             attempt += 1
     again = redelivered and phase >= PHASES[Status.RUNNING]
     return attempt * _ATTEMPT + (_REDELIVERED if again else 0) + phase
+
+
+def recorded_status(status: Status, retries: int) -> Status:
+    """Return the status to record for a signal of one attempt.
+
+    What waits for a retry is `Invalidated`, not `Pending` or `Queued` again: it has begun.
+    """
+    return Status.INVALIDATED if retries > 0 and status in NOT_STARTED else status
 
 
 def retries_at(at_position: int) -> int:

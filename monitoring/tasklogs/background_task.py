@@ -13,7 +13,7 @@ from django.db.models.functions import Left
 
 from monitoring import contexts
 from monitoring.core.messages import MAX_ERROR_LENGTH
-from monitoring.core.statuses import FINISHED, IN_PROGRESS, NOT_STARTED, Status
+from monitoring.core.statuses import FINISHED, NOT_STARTED, Status
 from monitoring.core.values import ContextFilter, Evidence, Execution, Rule, Waiting, WhileRunning
 from monitoring.core.verdicts import MAX_CLOCK_SKEW
 from monitoring.models import BackgroundTask, TaskStatus
@@ -23,7 +23,7 @@ from monitoring.tasklogs.seek import newest
 logger = logging.getLogger("monitoring.tasklogs")
 
 _NEWEST_FIRST = ("-started_at", "-pk")
-_UNSETTLED = [status.value for status in IN_PROGRESS]
+_FINISHED = [status.value for status in FINISHED]
 
 
 def gather(
@@ -122,7 +122,7 @@ def _plain_executions(rules: Sequence[Rule], now: datetime) -> _Found:
         and rule.task_name in found.latest
         and found.latest[rule.task_name].status not in FINISHED
     }
-    found.finished = _newest(started.exclude(status__in=_UNSETTLED), in_progress)
+    found.finished = _newest(started.filter(status__in=_FINISHED), in_progress)
     outside = {
         rule.task_name
         for rule in rules
@@ -157,9 +157,14 @@ def _started(now: datetime) -> QuerySet[BackgroundTask]:
 def _newest(rows: QuerySet[BackgroundTask], task_names: Iterable[str]) -> dict[str, Execution]:
     found = newest(rows, task_names, ("id", "task_name", "status", "started_at"), *_NEWEST_FIRST)
     return {
-        name: Execution(pk=pk, task_name=name, status=Status(status), started_at=as_utc(started_at))
+        name: Execution(pk=pk, task_name=name, status=_status(status), started_at=as_utc(started_at))
         for pk, name, status, started_at in found
     }
+
+
+def _status(text: str) -> Status:
+    # MariaDB's check of the column ignores case, so a row may hold another spelling.
+    return parse_status(text) or Status(text)
 
 
 _FIELDS = ("pk", "task_name", "status", "started_at", "finished_at", "task_id", "worker")
@@ -171,7 +176,7 @@ def _executions(rows: QuerySet[BackgroundTask]) -> Iterator[tuple[str, Execution
     shortened = rows.annotate(error=Left("errors", MAX_ERROR_LENGTH))
     for context_id, *values in shortened.values_list("context_id", *_FIELDS, "error").iterator():
         named = dict(zip((*_FIELDS, "error"), values, strict=True))
-        yield context_id, Execution(**{**named, "status": Status(named["status"])})
+        yield context_id, Execution(**{**named, "status": _status(named["status"])})
 
 
 def _filtered_evidence(
@@ -231,7 +236,7 @@ def _by_type(
             continue
         key = (execution.task_name, types[context_id])
         found.latest.setdefault(key, execution)
-        if execution.status not in IN_PROGRESS:
+        if execution.status in FINISHED:
             found.finished.setdefault(key, execution)
         if execution.status is Status.RUNNING:
             found.running.setdefault(key, execution)

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.core.lifecycle import MAX_ATTEMPT, PHASES, Record, merge, position, retries_at
+from monitoring.core.lifecycle import (
+    MAX_ATTEMPT,
+    PHASES,
+    Record,
+    merge,
+    position,
+    recorded_status,
+    retries_at,
+)
 from monitoring.core.statuses import FINISHED, Status
 from tests.core.building import NOW
 
@@ -535,3 +543,13 @@ def test_the_row_tells_the_outcome_of_the_last_attempt_and_the_start_of_the_firs
     )
     assert (row.finished_at is not None) == (row.status in FINISHED)
     assert row.last_update == signals[-1].last_update
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.QUEUED], ids=str)
+def test_what_waits_for_a_retry_is_recorded_as_invalidated(status: Status) -> None:
+    assert recorded_status(status, 1) is Status.INVALIDATED
+
+
+@pytest.mark.parametrize("status", list(Status), ids=str)
+def test_the_first_attempt_is_recorded_with_the_status_of_its_signal(status: Status) -> None:
+    assert recorded_status(status, 0) is status
