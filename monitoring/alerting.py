@@ -26,7 +26,7 @@ class StateRow(NamedTuple):
     verdict: str = ""
     failing_checks: int = 0
     unknown_checks: int = 0
-    is_stale: bool = False
+    is_stale: int = False
     """The time of the last check is too old to be left as it is."""
 
     @property

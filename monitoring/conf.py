@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
@@ -56,7 +56,7 @@ class Settings:
 
 _TYPES: dict[str, tuple[type, str]] = {
     "str": (str, "a text"),
-    "int": (int, "a whole number"),
+    "int": (int, "a whole number above 0"),
     "bool": (bool, "True or False"),
     "list[str]": (list, "a list of texts"),
     "dict[str, str]": (dict, "a dictionary of texts"),
@@ -82,8 +82,10 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
 
 def _fits(value: object, wanted: str) -> bool:
     kind, _ = _TYPES[wanted]
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+    if not isinstance(value, kind):
         return False
+    if kind is int:
+        return not isinstance(value, bool) and cast(int, value) > 0
     if isinstance(value, list):
         return all(isinstance(item, str) for item in value)
     if isinstance(value, dict):

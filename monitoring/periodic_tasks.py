@@ -32,18 +32,33 @@ def install(every_minutes: int) -> tuple[PeriodicTask, bool]:
     One that exists is left as it is, whatever it is called: its schedule is the owner's.
     """
     for row in PeriodicTask.objects.filter(task=TASK_NAME).order_by("pk"):
-        if not json.loads(row.args or "[]") and not json.loads(row.kwargs or "{}"):
+        if _reads_as(row.args, []) and _reads_as(row.kwargs, {}):
             return row, False
     schedule, _ = IntervalSchedule.objects.get_or_create(
         every=every_minutes, period=IntervalSchedule.MINUTES
     )
     row = PeriodicTask.objects.create(
-        name=SCHEDULE_NAME,
+        name=_free_name(),
         task=TASK_NAME,
         interval=schedule,
         description="Checks every enabled rule and mails what is owed.",
     )
     return row, True
+
+
+def _reads_as(text: str | None, wanted: object) -> bool:
+    try:
+        return not text or json.loads(text) == wanted
+    except ValueError:
+        return False
+
+
+def _free_name() -> str:
+    taken = set(
+        PeriodicTask.objects.filter(name__startswith=SCHEDULE_NAME).values_list("name", flat=True)
+    )
+    names = (SCHEDULE_NAME, *(f"{SCHEDULE_NAME} ({number})" for number in range(2, len(taken) + 2)))
+    return next(name for name in names if name not in taken)
 
 
 def complain(task: str, args: str | None, kwargs: str | None) -> dict[str, str]:

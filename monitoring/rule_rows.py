@@ -9,7 +9,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
-from django.db.models import QuerySet, TextField
+from django.db import connections
+from django.db.models import IntegerField, QuerySet, TextField
 from django.db.models.functions import Cast
 
 from monitoring.core.fields import (
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 
 class RuleRow(NamedTuple):
-    """One stored rule as plain values; the lists are JSON text, the creation is a date as text."""
+    """One stored rule as plain values; lists are JSON text and dates are text."""
 
     pk: int
     name: str
@@ -46,15 +47,15 @@ class RuleRow(NamedTuple):
     context_type: str
     alert_after: int
     remind_hours: float | None
-    notify_on_recovery: bool
+    notify_on_recovery: int
     max_runtime_minutes: float | None
     while_running: str
-    snoozed_until: datetime | None
+    snoozed_until: str | None
     created_at: str
 
 
 _LISTS = ("expected_statuses", "notify_to", "dependent_tasks")
-_TEXTS = (*_LISTS, "created_at")
+_TEXTS = (*_LISTS, "created_at", "snoozed_until")
 
 
 def as_rows(rules: QuerySet[MonitorRule]) -> QuerySet[MonitorRule, tuple[Any, ...]]:
@@ -63,9 +64,10 @@ def as_rows(rules: QuerySet[MonitorRule]) -> QuerySet[MonitorRule, tuple[Any, ..
     As text, a list that is not JSON spoils only its own row, and nothing is decoded for a rule
     that has not changed since the last check.
     """
-    texts = {f"{name}_text": Cast(name, TextField()) for name in _TEXTS}
-    columns = [f"{name}_text" if name in _TEXTS else name for name in RuleRow._fields]
-    return rules.annotate(**texts).values_list(*columns)
+    plain: dict[str, Cast] = {f"{name}_plain": Cast(name, TextField()) for name in _TEXTS}
+    plain["notify_on_recovery_plain"] = Cast("notify_on_recovery", IntegerField())
+    columns = [f"{name}_plain" if f"{name}_plain" in plain else name for name in RuleRow._fields]
+    return rules.annotate(**plain).values_list(*columns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +106,7 @@ def _read_row(row: RuleRow) -> tuple[Rule, str]:
             description=row.description,
             expected_statuses=(Status.COMPLETED,),
             notify_to=_addresses(row.notify_to),
-            snoozed_until=row.snoozed_until,
+            snoozed_until=_at(row.snoozed_until),
         )
         return rule, f"the rule is not valid: {error}"
 
@@ -127,11 +129,11 @@ def to_rule(row: RuleRow) -> Rule:
         context=read_context(row.context_model, row.context_type, row.context_field),
         alert_after=row.alert_after,
         remind_hours=row.remind_hours,
-        notify_on_recovery=row.notify_on_recovery,
+        notify_on_recovery=bool(row.notify_on_recovery),
         max_runtime_minutes=row.max_runtime_minutes,
         while_running=WhileRunning(row.while_running),
-        snoozed_until=row.snoozed_until,
-        watched_since=as_utc(row.created_at),
+        snoozed_until=_at(row.snoozed_until),
+        watched_since=_at(row.created_at),
     )
 
 
@@ -155,6 +157,10 @@ def _decoded(text: str) -> object:
         return json.loads(text)
     except (TypeError, ValueError):
         raise InvalidValueError(f"is not JSON: {shown(text)}") from None
+
+
+def _at(text: str | None) -> datetime | None:
+    return as_utc(text, connections[MonitorRule.objects.db].timezone) if text else None
 
 
 def key_of(row: MonitorRule | RuleRow) -> str:

@@ -92,6 +92,7 @@ class NewestMessages(_FormSet):
 class MessageInline(_Inline):
     model = Notification
     formset = NewestMessages
+    template = "admin/monitoring/readonly_inline.html"
     sent = moment("sent_at", _("sent"))
 
     fields = readonly_fields = ("message", "state_badge", "kind", "recipient", "sent", "problem")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, quote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
@@ -74,6 +75,8 @@ class Page(ChangeList):
     def get_queryset(
         self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
     ) -> QuerySet[Any]:
+        if any("\0" in value for values in self.get_filters_params().values() for value in values):
+            raise IncorrectLookupParameters  # PostgreSQL cannot even compare with NUL
         queryset = super().get_queryset(request, exclude_parameters)
         return queryset.defer(*self.model_admin.list_defer)
 
@@ -191,7 +194,4 @@ class TaskFilter(LinkedFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value()
-        if not value:
-            return queryset
-        # PostgreSQL cannot even compare with a text that holds NUL.
-        return queryset.none() if "\0" in value else queryset.filter(task_name=value)
+        return queryset.filter(task_name=value) if value else queryset

@@ -42,7 +42,7 @@ def judge(rule: Rule, evidence: Evidence, now: datetime) -> Verdict:
     candidate = _candidate(rule, evidence, window_start)
     if (overrun := _overrunning(rule, candidate, evidence, now)) is not None:
         return overrun
-    waits = _waits_for_a_finish(rule) and _is_unsettled(candidate)
+    waits = _is_unsettled(candidate) and _waits_for_a_finish(rule)
     if waits:
         candidate = _within(evidence.latest_finished, window_start)
     if candidate is not None and candidate.status in rule.expected_statuses:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 
-def as_utc(value: datetime | str) -> datetime:
-    """Return a point in time that came straight from a driver: as text, or naive."""
+def as_utc(value: datetime | str, zone: tzinfo | None) -> datetime:
+    """Return a point in time that came straight from a driver: as text, or naive.
+
+    zone: what a naive one counts in, the `timezone` of the connection it came from.
+    """
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)

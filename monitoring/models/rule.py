@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,6 +23,8 @@ from monitoring.core.fields import (
 from monitoring.core.values import MAX_LOOKBACK_HOURS
 from monitoring.models.choices import VerdictChoices, WhileRunningChoices
 from monitoring.models.fields import ExactCharField
+
+MAX_RUNTIME_MINUTES = MAX_LOOKBACK_HOURS * 60
 
 
 def default_expected_statuses() -> list[str]:
@@ -150,8 +153,21 @@ class MonitorRule(models.Model):
             read_context(self.context_model, self.context_type, self.context_field)
         except InvalidValueError as error:
             errors["context_model"] = ValidationError(str(error), code="not_readable")
+        errors |= self._unbounded()
         if errors:
             raise ValidationError(errors)
+
+    def _unbounded(self) -> dict[str, ValidationError]:
+        """Refuse numbers that pass the fields' validators and would break every check."""
+        errors: dict[str, ValidationError] = {}
+        if self.remind_hours is not None and math.isnan(self.remind_hours):
+            errors["remind_hours"] = ValidationError(_("Must be a finite number."), "not_finite")
+        if self.max_runtime_minutes is not None and self.max_runtime_minutes > MAX_RUNTIME_MINUTES:
+            text = _("Must be at most %(most)d (ten years).")
+            errors["max_runtime_minutes"] = ValidationError(
+                text, "too_long", {"most": MAX_RUNTIME_MINUTES}
+            )
+        return errors
 
 
 class RuleState(models.Model):

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from django.db import connections
 from django.db.models import Count, Max, Min, QuerySet
 from django.db.models.functions import Left
 
 from monitoring import contexts
 from monitoring.core.messages import MAX_ERROR_LENGTH
-from monitoring.core.statuses import FINISHED, NOT_STARTED, Status
+from monitoring.core.statuses import FINISHED, NOT_STARTED, Status, parse_status
 from monitoring.core.values import ContextFilter, Evidence, Execution, Rule, Waiting, WhileRunning
 from monitoring.core.verdicts import MAX_CLOCK_SKEW
 from monitoring.models import BackgroundTask, TaskStatus
@@ -77,7 +78,7 @@ def read_waiting(task_names: Iterable[str]) -> dict[str, Waiting]:
     waiting: dict[str, Waiting] = {}
     for name, status, count, first, last in rows:
         before = waiting.get(name, Waiting())
-        latest = {Status(status): last} if last else {}
+        latest = {_status(status): last} if last else {}
         waiting[name] = Waiting(
             count=before.count + count,
             since=min((at for at in (before.since, first) if at), default=None),
@@ -156,8 +157,11 @@ def _started(now: datetime) -> QuerySet[BackgroundTask]:
 
 def _newest(rows: QuerySet[BackgroundTask], task_names: Iterable[str]) -> dict[str, Execution]:
     found = newest(rows, task_names, ("id", "task_name", "status", "started_at"), *_NEWEST_FIRST)
+    zone = connections[rows.db].timezone
     return {
-        name: Execution(pk=pk, task_name=name, status=_status(status), started_at=as_utc(started_at))
+        name: Execution(
+            pk=pk, task_name=name, status=_status(status), started_at=as_utc(started_at, zone)
+        )
         for pk, name, status, started_at in found
     }
 

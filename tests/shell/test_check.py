@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -121,6 +122,14 @@ class TestTheLatestExecution:
         execution("sync", "Queued", started_at=None)
 
         assert monitor({"sync": {"expected_statuses": ["Completed", "Queued"]}})["ok"] == 1
+
+    @pytest.mark.skipif("connection.vendor != 'mysql'", reason="others refuse such a row")
+    def test_a_status_in_other_case_is_the_same_status(self, monitor: Monitor) -> None:
+        execution("sync", "completed")
+        execution("waits", "queued", started_at=None)
+        waits = {"expected_statuses": ["Queued"], "notify_to": ["ops@example.com"]}
+
+        assert monitor({**SYNC, "waits": waits})["ok"] == 2
 
 
 class TestStartsInTheFuture:
@@ -742,6 +751,47 @@ class TestWhileItRuns:
         execution("sync", "Running", started=ago(minutes=5))
 
         assert monitor(SYNC)["failures"][0]["current_status"] == "Running"
+
+
+class TestADatabaseWithATimeZoneOfItsOwn:
+    """A host may set TIME_ZONE in DATABASES; then naive columns do not count in UTC."""
+
+    @pytest.fixture(autouse=True)
+    def _in_tokyo(self, db: None) -> Iterator[None]:
+        before = connection.settings_dict["TIME_ZONE"]
+        move_connection("Asia/Tokyo")
+        yield
+        move_connection(before)
+
+    def test_the_edge_of_the_window_is_where_it_was(self, monitor: Monitor) -> None:
+        execution("inside", started=ago(hours=1))
+        execution("outside", started=ago(hours=1, seconds=1))
+
+        failures = monitor(dict.fromkeys(("inside", "outside"), SYNC["sync"]))["failures"]
+
+        assert [one["task_name"] for one in failures] == ["outside"]
+
+    def test_a_young_rule_is_as_young_as_it_was(self, monitor: Monitor, old_log: None) -> None:
+        rule("sync", lookback_hours=25, created_at=ago(hours=3))
+
+        assert monitor()["unknown_rules"][0]["reason"] == "log covers 3.00 of 25 h"
+
+    def test_a_snooze_ends_when_it_did(
+        self, monitor: Monitor, old_log: None, mailoutbox: Mailbox
+    ) -> None:
+        rule("over", notify_to=["a@example.com"], snoozed_until=ago(seconds=1))
+        rule("on", notify_to=["b@example.com"], snoozed_until=NOW + timedelta(seconds=1))
+
+        monitor()
+
+        assert recipients(mailoutbox) == ["a@example.com"]
+
+
+def move_connection(time_zone: str | None) -> None:
+    connection.settings_dict["TIME_ZONE"] = time_zone
+    for name in ("timezone", "timezone_name"):
+        vars(connection).pop(name, None)
+    connection.ensure_timezone()
 
 
 class TestJsonArguments:

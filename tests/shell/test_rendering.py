@@ -373,16 +373,14 @@ class TestOurTemplate:
             assert marker not in page
 
 
-HOSTILE = '<b>&"\'</b>{{ 7|add:7 }}<script>alert(1)</script>'
+HOSTILE = "<b>&\"'</b>{{ 7|add:7 }}<script>alert(1)</script>"
 
 
 class TestEscaping:
     RULE = replace(
         RULE, task_name=HOSTILE, name=HOSTILE, description=HOSTILE, dependent_tasks=(HOSTILE,)
     )
-    EXECUTION = replace(
-        STOPPED, task_name=HOSTILE, error=HOSTILE, worker=HOSTILE, task_id=HOSTILE
-    )
+    EXECUTION = replace(STOPPED, task_name=HOSTILE, error=HOSTILE, worker=HOSTILE, task_id=HOSTILE)
 
     def test_the_html_part_shows_foreign_text_as_text(self) -> None:
         page = rendering.render(said(self.RULE, self.EXECUTION), None).html_body

@@ -71,7 +71,12 @@ class Command(BaseCommand):
 
     def _check(self, options: dict[str, Any]) -> None:
         positional, keywords = _call(options)
-        report = doors.check(positional, keywords, dry_run=options["dry_run"])
+        try:
+            report = doors.check(positional, keywords, dry_run=options["dry_run"])
+        except Exception as error:
+            # Python's own exit status for it is 1, which means "something is failing" here.
+            text = f"could not check: {type(error).__name__}: {error}"
+            raise CommandError(text, returncode=COULD_NOT_CHECK) from error
         if options["json"]:
             self.stdout.write(json.dumps(report.as_dict(), indent=2))
         else:
@@ -83,7 +88,12 @@ class Command(BaseCommand):
             self.stdout.write(
                 self.style.WARNING("skipped: another check of these rules is running")
             )
-            return
+        else:
+            self._print_findings(report, dry_run)
+        for problem in report.problems:
+            self.stderr.write(self.style.ERROR(f"  ERROR    {problem}"))
+
+    def _print_findings(self, report: Report, dry_run: bool) -> None:
         counts = report.counts
         self.stdout.write(
             f"{counts['checked']} checked: {counts['ok']} ok, {counts['failing']} failing, "
@@ -98,8 +108,6 @@ class Command(BaseCommand):
         for message in report.messages:
             what = "would send" if dry_run and message["state"] == "pending" else message["state"]
             self.stdout.write(f"  mail     {message['recipient']}: {message['subject']} ({what})")
-        for problem in report.problems:
-            self.stderr.write(self.style.ERROR(f"  ERROR    {problem}"))
 
 
 def _accept_common_options(parser: CommandParser) -> None:
@@ -123,10 +131,10 @@ def _call(options: dict[str, Any]) -> tuple[list[object], dict[str, object]]:
     if path is None:
         return [], keywords
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise CommandError(f"--args-file {path}: {error.strerror}", returncode=2) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"--args-file {path} is not JSON: {error}", returncode=2) from error
     return (value if isinstance(value, list) else [value]), keywords
 
