@@ -1,0 +1,149 @@
+"""The main job by real processes: a task raises, beat asks, a worker checks, mail arrives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from django.contrib.auth import get_user_model
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification
+from tests.doors.harness import System, wait_until
+from tests.doors.servers import (
+    EMBEDDED,
+    RABBITMQ_MARIADB,
+    RABBITMQ_POSTGRES,
+    REDIS_MARIADB,
+    REDIS_POSTGRES,
+)
+from tests.factories import ago
+from tests.shell.mail_server import Moody, free_port
+
+pytestmark = pytest.mark.door
+
+SUBJECT = "[ALERT] door.fail Status Check Failed"
+
+
+@pytest.fixture(
+    params=[EMBEDDED, REDIS_POSTGRES, RABBITMQ_MARIADB, REDIS_MARIADB, RABBITMQ_POSTGRES]
+)
+def system(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: Any,
+) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("main-job")
+    with django_db_blocker.unblock(), System(folder, *request.param) as system:
+        yield system
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def post_office(port: int) -> Iterator[Controller]:
+    """A mail server that is not started yet; its handler keeps what it accepts."""
+    controller = Controller(Moody(), hostname="127.0.0.1", port=port)
+    yield controller
+    if controller.loop.is_running():
+        controller.stop()
+
+
+def every_second(name: str, args: list[object]) -> PeriodicTask:
+    schedule, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
+    return PeriodicTask.objects.create(
+        name=name, task="monitor_task_status", interval=schedule, args=json.dumps(args)
+    )
+
+
+def start(system: System, port: int) -> None:
+    system.start_worker(EMAIL_URL=f"smtp://127.0.0.1:{port}")
+    system.start_beat()
+
+
+def messages_to(office: Controller, address: str) -> list[EmailMessage]:
+    moody: Moody = office.handler
+    return [message for message in list(moody.messages) if message["To"] == address]
+
+
+def test_a_task_that_raises_is_mailed_by_json_arguments_and_by_a_stored_rule(
+    system: System, post_office: Controller, port: int
+) -> None:
+    post_office.start()
+    get_user_model().objects.create_superuser("root", "root@example.com", "x")
+    MonitorRule.objects.create(
+        name="Stored", task_name="door.fail", created_at=ago(days=30), description="Call Ann."
+    )
+    entry = {
+        "expected_statuses": ["Completed"],
+        "notify_to": ["ops@example.com"],
+        "dependent_tasks": ["door.succeed"],
+        "lookback_hours": 1.5,
+    }
+    start(system, port)
+    task_id = system.send("door.fail")
+    system.ended(task_id)
+    documented = every_second("Documented", [{"door.fail": entry}])
+    every_second("All rules", [])
+
+    wait_until(lambda: messages_to(post_office, "ops@example.com"), "the documented mail")
+    wait_until(lambda: messages_to(post_office, "root@example.com"), "the rule's mail")
+    wait_until(lambda: MonitorRun.objects.filter(state="complete").count() > 3, "four checks")
+
+    mail = messages_to(post_office, "ops@example.com")[0]
+    assert mail["Subject"] == SUBJECT
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Message-ID"].startswith("<monitoring-")
+    text = mail.get_body(("plain",)).get_content()
+    html = mail.get_body(("html",)).get_content()
+    for fact in ("door.fail", "Stopped", "Completed", "Last 1.5 hour(s)", "door.succeed", task_id):
+        assert fact in text
+        assert fact in html
+
+    (by_rule,) = messages_to(post_office, "root@example.com")
+    assert by_rule["Subject"] == SUBJECT
+    assert "Call Ann." in by_rule.get_body(("plain",)).get_content()
+
+    events = AlertEvent.objects.order_by("rule_id")
+    assert sorted(event.rule_name for event in events) == ["", "Stored"]
+    assert {event.task_id for event in events} == {task_id}
+    sent = Notification.objects.filter(recipient="root@example.com")
+    assert [(one.state, one.kind) for one in sent] == [("sent", "alert")]
+    documented.refresh_from_db()
+    assert documented.total_run_count > 0
+
+
+def test_mail_that_cannot_be_delivered_waits_for_the_server_and_arrives_once(
+    system: System, post_office: Controller, port: int
+) -> None:
+    MonitorRule.objects.create(
+        name="Stored",
+        task_name="door.fail",
+        created_at=ago(days=30),
+        notify_to=["ops@example.com", "gone@example.com"],
+    )
+    post_office.handler.replies["gone@example.com"] = "550 no such mailbox"
+    start(system, port)
+    system.ended(system.send("door.fail"))
+    every_second("All rules", [])
+    owed = Notification.objects.filter(recipient="ops@example.com")
+    wait_until(lambda: owed.filter(attempts=1, state="pending"), "the first attempt fails")
+    assert "refused" in owed.get().error
+
+    post_office.start()
+    wait_until(lambda: owed.filter(state="sent"), "a later check delivers it", seconds=60)
+    refused = Notification.objects.filter(recipient="gone@example.com")
+    wait_until(lambda: refused.filter(state="failed"), "the refusal is kept", seconds=60)
+
+    checks = MonitorRun.objects.count()
+    wait_until(lambda: MonitorRun.objects.count() > checks + 2, "two more checks")
+    assert len(messages_to(post_office, "ops@example.com")) == 1
+    assert messages_to(post_office, "gone@example.com") == []
+    assert "550" in refused.get().error

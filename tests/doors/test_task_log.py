@@ -1,0 +1,537 @@
+"""What the task log says of each thing that can happen to a task: docs/task-log.md.
+
+One worker serves all tests of a database and broker; those that kill theirs start their own.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from celery import Task
+from django.contrib.auth import get_user_model
+from django.db import connections, transaction
+
+from monitoring.models import BackgroundTask
+from tests.doors.harness import OBSERVER, System, wait_until
+from tests.doors.servers import EMBEDDED, RABBITMQ_MARIADB, REDIS_POSTGRES
+
+pytestmark = pytest.mark.door
+
+
+@pytest.fixture(scope="module", params=[EMBEDDED, REDIS_POSTGRES, RABBITMQ_MARIADB])
+def system(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: Any,
+) -> Iterator[System]:
+    """Return a system with a worker that has two places."""
+    folder = tmp_path_factory.mktemp("task-log")
+    with django_db_blocker.unblock(), System(folder, *request.param) as system:
+        system.start_worker()
+        yield system
+
+
+def uses_folder(system: System) -> bool:
+    return system.broker_url.startswith("filesystem:")
+
+
+def uses_rabbitmq(system: System) -> bool:
+    return system.broker_url.startswith("amqp:")
+
+
+@pytest.fixture
+def open_gates(system: System) -> Iterator[Callable[[], None]]:
+    """Fill both places of the worker; return what empties them again."""
+    gates = [system.gate(), system.gate()]
+
+    def open_gates() -> None:
+        for gate in gates:
+            gate.open()
+
+    for gate in gates:
+        system.send("door.hold", gate.name)
+    for gate in gates:
+        gate.wait_until_taken()
+    yield open_gates
+    open_gates()
+
+
+class TestATaskThatRuns:
+    def test_is_pending_while_nobody_has_taken_it(self, system: System) -> None:
+        row = system.at(system.send("door.succeed", queue="nobody"), "Pending")
+
+        assert row.task_name == "door.succeed"
+        assert row.queue == f"{system.prefix}.nobody"
+        assert row.submitted_at is not None
+        assert (row.started_at, row.finished_at, row.worker) == (None, None, "")
+
+    def test_is_queued_while_it_waits_in_a_worker(
+        self, system: System, open_gates: Callable[[], None]
+    ) -> None:
+        task = system.send("door.succeed")
+        waiting = system.at(task, "Queued")
+        open_gates()
+
+        assert waiting.worker == system.node("worker")
+        assert waiting.started_at is None
+        assert system.ended(task).status == "Completed"
+
+    def test_is_running_until_it_ends(self, system: System) -> None:
+        gate = system.gate()
+        task = system.send("door.hold", gate.name)
+        gate.wait_until_taken()
+
+        running = system.at(task, "Running")
+        gate.open()
+        ended = system.ended(task)
+
+        assert running.started_at == running.first_started_at == ended.started_at
+        assert running.finished_at is None
+        assert ended.status == "Completed"
+
+    def test_and_returns_is_completed(self, system: System) -> None:
+        row = system.ended(system.send("door.succeed", 4711, queue=""))
+
+        assert row.status == "Completed"
+        assert row.submitted_at <= row.started_at <= row.finished_at <= row.last_update
+        assert (row.worker, row.queue) == (system.node("worker"), system.prefix)
+        assert row.context_id == "4711"
+        assert (row.errors, row.stack_trace_errors, row.parameters, row.retries) == ("", "", "", 0)
+
+    def test_and_raises_is_stopped_with_its_error(self, system: System) -> None:
+        row = system.ended(system.send("door.fail"))
+
+        assert row.status == "Stopped"
+        assert row.errors == "ValueError: no figures for <North> & 'South'"
+        assert row.stack_trace_errors.startswith("Traceback (most recent call last):")
+        assert "in fail" in row.stack_trace_errors
+        assert row.started_at <= row.finished_at
+
+    def test_and_ignores_itself_is_completed(self, system: System) -> None:
+        row = system.ended(system.send("door.ignore_itself"))
+
+        assert (row.status, row.errors) == ("Completed", "")
+
+    def test_under_an_ignored_name_leaves_no_trace(self, system: System) -> None:
+        gate = system.gate()
+        ignored = system.send("door.ignored", gate.name)
+        gate.wait_until_noted("done")
+        # Whatever the worker has to say of the first it has said when the third has ended.
+        for _ in range(2):
+            system.ended(system.send("door.succeed"))
+
+        assert system.row(ignored) is None
+
+    def test_without_a_broker_is_recorded_by_the_process_that_calls_it(
+        self, system: System
+    ) -> None:
+        task = uuid.uuid4().hex
+        system.run_python(
+            "from tests.doors.project.tasks import succeed; "
+            f"succeed.apply(args=[4711], task_id='{task}')"
+        )
+
+        row = system.row(task)
+
+        assert row is not None
+        assert row.status == "Completed"
+        assert row.submitted_at == row.started_at == row.first_started_at
+        assert (row.queue, row.context_id) == ("", "4711")
+
+    def test_inside_of_another_is_a_row_of_its_own(self, system: System) -> None:
+        inner = uuid.uuid4().hex
+        outer = system.send("door.call_eagerly", inner)
+
+        assert system.ended(inner).task_name == "door.succeed"
+        assert system.ended(outer).status == "Completed"
+        assert system.ended(outer).task_name == "door.call_eagerly"
+
+
+class TestATaskThatIsStopped:
+    def test_by_its_soft_limit(self, system: System) -> None:
+        row = system.ended(system.send("door.soft_limited"))
+
+        assert row.status == "Stopped"
+        assert "SoftTimeLimitExceeded" in row.errors
+        assert "in soft_limited" in row.stack_trace_errors
+
+    def test_by_its_soft_limit_and_returns_all_the_same_is_completed(self, system: System) -> None:
+        row = system.ended(system.send("door.soft_limited_but_tidy"))
+
+        assert (row.status, row.errors) == ("Completed", "")
+
+    def test_by_its_hard_limit(self, system: System) -> None:
+        row = system.ended(system.send("door.hard_limited"))
+
+        assert row.status == "Stopped"
+        assert "TimeLimitExceeded(1,)" in row.errors
+        assert row.started_at < row.finished_at
+
+    def test_because_no_worker_knows_it(self, system: System) -> None:
+        row = system.ended(system.send("door.unheard_of"))
+
+        assert row.status == "Stopped"
+        assert row.started_at is None
+        assert row.errors == (
+            f"NotRegistered: the worker {system.node('worker')} knows no task named door.unheard_of"
+        )
+
+    def test_because_it_rejects_its_message(self, system: System) -> None:
+        row = system.ended(system.send("door.reject"))
+
+        assert row.status == "Stopped"
+        assert "not for me" in row.errors
+
+
+class TestATaskThatIsCancelled:
+    def test_before_a_worker_takes_it(self, system: System) -> None:
+        task = uuid.uuid4().hex
+        system.revoke(task)
+        system.send("door.succeed", task_id=task)
+
+        row = system.ended(task)
+
+        assert (row.status, row.errors, row.started_at) == ("Cancelled", "revoked", None)
+        assert row.submitted_at <= row.finished_at
+
+    def test_while_it_waits_in_a_worker(
+        self, system: System, open_gates: Callable[[], None]
+    ) -> None:
+        if uses_folder(system):
+            pytest.skip("a worker that reads a folder hears nothing while its places are taken")
+        task = system.send("door.succeed")
+        system.at(task, "Queued")
+        system.revoke(task)
+        open_gates()
+
+        row = system.ended(task)
+
+        assert (row.status, row.errors, row.started_at) == ("Cancelled", "revoked", None)
+
+    def test_while_it_runs(self, system: System) -> None:
+        gate = system.gate()
+        task = system.send("door.hold", gate.name)
+        gate.wait_until_taken()
+        system.at(task, "Running")
+
+        system.revoke(task, terminate=True)
+
+        row = system.ended(task)
+        assert (row.status, row.errors) == ("Cancelled", "terminated")
+        assert row.started_at < row.finished_at
+        assert not gate.is_noted("done")
+
+    def test_because_it_has_expired_when_a_worker_takes_it(self, system: System) -> None:
+        row = system.ended(system.send("door.succeed", expires=-1))
+
+        assert (row.status, row.errors, row.started_at) == ("Cancelled", "expired", None)
+
+
+class TestARetriedTask:
+    def test_waits_invalidated_and_completes_in_the_same_row(self, system: System) -> None:
+        task = system.send("door.retry_until", 1, 2)
+        waiting = system.at(task, "Invalidated")
+        ended = system.ended(task)
+
+        assert waiting.errors == "ConnectionError: attempt 0"
+        assert "in retry_until" in waiting.stack_trace_errors
+        assert (waiting.retries, waiting.finished_at) == (1, None)
+        assert waiting.started_at == waiting.first_started_at
+
+        assert (ended.status, ended.retries) == ("Completed", 1)
+        assert (ended.errors, ended.stack_trace_errors) == ("", "")
+        assert ended.submitted_at == waiting.submitted_at
+        assert ended.first_started_at == waiting.started_at
+        assert (ended.started_at - ended.first_started_at).total_seconds() > 1
+        assert ended.started_at <= ended.finished_at
+
+    def test_counts_every_retry(self, system: System) -> None:
+        row = system.ended(system.send("door.retry_until", 3))
+
+        assert (row.status, row.retries) == ("Completed", 3)
+
+    def test_in_vain_is_stopped_with_its_last_error(self, system: System) -> None:
+        row = system.ended(system.send("door.retry_in_vain"))
+
+        assert (row.status, row.retries) == ("Stopped", 2)
+        assert row.errors == "ConnectionError: attempt 2"
+        assert row.first_started_at < row.started_at <= row.finished_at
+
+    def test_that_gave_its_message_back_is_the_same_row_without_a_retry(
+        self, system: System
+    ) -> None:
+        gate = system.gate()
+        task = system.send("door.reject_once", gate.name)
+        gate.wait_until_taken()
+        again = system.wait_for(
+            task, lambda row: row.started_at > row.first_started_at, "has started again"
+        )
+        gate.open()
+        ended = system.ended(task)
+
+        # A folder does not mark what it hands out again: the second run shows when it ends.
+        assert again.status == ("Invalidated" if uses_folder(system) else "Running")
+        assert (ended.status, ended.errors, ended.retries) == ("Completed", "", 0)
+        assert ended.first_started_at < ended.started_at == again.started_at
+
+
+class TestATaskWhoseProcessIsKilled:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def tasks(system: System) -> dict[str, str]:
+        """Send all of them at once: a worker on a folder waits ten seconds for a lost process."""
+        return {
+            name: system.send(f"door.{name}", *args)
+            for name, args in {
+                "die": (),
+                "die_once": (uuid.uuid4().hex,),
+                "die_and_retry": (),
+            }.items()
+        }
+
+    def test_is_stopped(self, system: System, tasks: dict[str, str]) -> None:
+        row = system.ended(tasks["die"])
+
+        assert row.status == "Stopped"
+        assert "WorkerLostError: Worker exited prematurely" in row.errors
+        assert row.started_at < row.finished_at
+
+    def test_and_whose_message_the_broker_still_has_runs_again(
+        self, system: System, tasks: dict[str, str]
+    ) -> None:
+        row = system.ended(tasks["die_once"])
+
+        assert (row.status, row.errors, row.retries) == ("Completed", "", 0)
+        assert row.first_started_at < row.started_at
+
+    @pytest.mark.skipif(
+        not hasattr(Task, "retry_on_worker_lost"), reason="Celery before 5.7 does not retry these"
+    )
+    def test_and_that_is_retried_then_counts_a_retry(
+        self, system: System, tasks: dict[str, str]
+    ) -> None:
+        row = system.ended(tasks["die_and_retry"])
+
+        assert (row.status, row.errors, row.retries) == ("Completed", "", 1)
+        assert row.first_started_at < row.started_at
+
+
+@dataclass
+class Killed:
+    """Two tasks that ran when their whole worker was killed, one acknowledged late."""
+
+    early: str
+    late: str
+    late_gate: Any
+
+
+@pytest.fixture(scope="module")
+def killed(system: System) -> Killed:
+    """Kill a worker with two running tasks, and start another one in its place."""
+    first = system.start_worker("first", queue="doomed")
+    early, late = system.gate(), system.gate()
+    tasks = Killed(
+        early=system.send("door.hold", early.name, queue="doomed"),
+        late=system.send("door.hold_late", late.name, queue="doomed"),
+        late_gate=late,
+    )
+    early.wait_until_taken()
+    late.wait_until_taken()
+    for task in (tasks.early, tasks.late):
+        system.at(task, "Running")
+    first.kill()
+    # Redis hands out again only after an hour what nobody acknowledged; here after a second.
+    system.start_worker("second", queue="doomed", DOOR_VISIBILITY_TIMEOUT="1")
+    return tasks
+
+
+class TestATaskWhoseWholeWorkerIsKilled:
+    def test_stays_running(self, system: System, killed: Killed) -> None:
+        system.ended(system.send("door.succeed", queue="doomed"))
+
+        row = system.row(killed.early)
+
+        assert row is not None
+        assert (row.status, row.finished_at, row.worker) == ("Running", None, system.node("first"))
+
+    def test_runs_again_if_the_broker_still_has_its_message(
+        self, system: System, killed: Killed
+    ) -> None:
+        if uses_folder(system):
+            pytest.skip("a folder has handed the message out and forgotten it")
+        again = system.wait_for(
+            killed.late, lambda row: row.worker == system.node("second"), "runs again"
+        )
+        killed.late_gate.open()
+        ended = system.ended(killed.late)
+
+        assert again.status == "Running"
+        assert again.first_started_at < again.started_at
+        assert (ended.status, ended.retries) == ("Completed", 0)
+
+    def test_is_lost_on_a_folder_even_if_it_is_acknowledged_late(
+        self, system: System, killed: Killed
+    ) -> None:
+        if not uses_folder(system):
+            pytest.skip("a server keeps the message")
+        killed.late_gate.open()
+        for _ in range(3):
+            system.ended(system.send("door.succeed", queue="doomed"))
+
+        row = system.row(killed.late)
+
+        assert row is not None
+        assert (row.status, row.worker) == ("Running", system.node("first"))
+
+
+class TestAPublisherInATransaction:
+    def test_never_blocks_the_worker_and_never_hides_what_it_has_said(self, system: System) -> None:
+        gate = system.gate()
+        with transaction.atomic():
+            task = system.send("door.hold", gate.name)
+            # While the transaction is open, the worker takes the task and writes.
+            gate.wait_until_taken()
+            before = system.at(task, "Running")
+        after = system.row(task)
+        gate.open()
+
+        assert before.submitted_at is None
+        assert after is not None
+        assert after.status == "Running"
+        assert after.started_at == before.started_at
+        # It is the time of sending, however late it is written.
+        assert after.submitted_at < before.started_at
+        assert system.ended(task).status == "Completed"
+
+    def test_that_is_rolled_back_leaves_what_the_worker_says(self, system: System) -> None:
+        with transaction.atomic():
+            task = system.send("door.succeed", 4711)
+            transaction.set_rollback(True)
+
+        row = system.ended(task)
+
+        assert (row.status, row.context_id) == ("Completed", "4711")
+        assert row.submitted_at is None
+
+    def test_writes_when_that_is_committed(self, system: System) -> None:
+        with transaction.atomic():
+            task = system.send("door.succeed", queue="nobody")
+            assert system.row(task) is None
+
+        row = system.row(task)
+
+        assert row is not None
+        assert row.status == "Pending"
+
+
+class TestAWorkerWhoseDatabaseIsAway:
+    @pytest.fixture
+    def runs_and_complains_once(self, system: System) -> Any:
+        """Return a call that runs tasks and holds the worker to one complaint per process."""
+        worker = system.processes[0]
+
+        def check() -> None:
+            said_before = len(worker.output)
+            gates = [system.gate() for _ in range(6)]
+            for gate in gates:
+                gate.open()
+                system.send("door.hold", gate.name)
+            for gate in gates:
+                gate.wait_until_noted("done")
+            complaints = Counter(
+                re.findall(
+                    r"ERROR/(\S+)\] executions are not recorded \(database error\)",
+                    worker.output[said_before:],
+                )
+            )
+            assert complaints["MainProcess"] == 1
+            assert len(complaints) > 1
+            assert set(complaints.values()) == {1}
+
+        return check
+
+    @pytest.fixture(autouse=True)
+    def _recovers(self, system: System) -> Iterator[None]:
+        """Hold every test to this: when the database is back, all is as before."""
+        worker = system.processes[0]
+        yield
+        said_before = len(worker.output)
+        for _ in range(6):
+            assert system.ended(system.send("door.succeed")).status == "Completed"
+        wait_until(
+            lambda: "executions are recorded again" in worker.output[said_before:],
+            "the worker says that it records again",
+        )
+
+    def test_runs_tasks_and_says_once_that_the_table_is_missing(
+        self, system: System, runs_and_complains_once: Any
+    ) -> None:
+        with table_is_away():
+            runs_and_complains_once()
+
+    def test_runs_tasks_and_says_once_that_it_cannot_connect(
+        self, system: System, runs_and_complains_once: Any
+    ) -> None:
+        connections.close_all()
+        with system.database.away():
+            runs_and_complains_once()
+
+    def test_leaves_the_publishers_transaction_alone(self, system: System) -> None:
+        gate = system.gate()
+        gate.open()
+        with table_is_away():
+            with transaction.atomic():
+                get_user_model().objects.create(username=gate.name)
+                system.send("door.hold", gate.name)
+            gate.wait_until_noted("done")
+
+        assert get_user_model().objects.using(OBSERVER).filter(username=gate.name).exists()
+
+
+class table_is_away:  # noqa: N801 - reads as a phrase
+    """Rename the task log's table, as a migration gone wrong would."""
+
+    name = BackgroundTask._meta.db_table
+
+    def __enter__(self) -> None:
+        self._rename(self.name, "elsewhere")
+
+    def __exit__(self, *error: object) -> None:
+        self._rename("elsewhere", self.name)
+
+    def _rename(self, name: str, new: str) -> None:
+        with connections[OBSERVER].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {name} RENAME TO {new}")
+
+
+class TestAnotherPool:
+    @pytest.fixture(scope="class", params=["threads", "solo"])
+    @staticmethod
+    def pool(request: pytest.FixtureRequest, system: System) -> str:
+        pool: str = request.param
+        system.start_worker(pool, pool=pool, queue=pool)
+        return pool
+
+    def test_records_success(self, system: System, pool: str) -> None:
+        row = system.ended(system.send("door.succeed", queue=pool))
+
+        assert (row.status, row.worker) == ("Completed", system.node(pool))
+        assert row.submitted_at <= row.started_at <= row.finished_at
+
+    def test_records_failure(self, system: System, pool: str) -> None:
+        row = system.ended(system.send("door.fail", queue=pool))
+
+        assert (row.status, row.worker) == ("Stopped", system.node(pool))
+        assert row.errors == "ValueError: no figures for <North> & 'South'"
+
+    def test_records_retries(self, system: System, pool: str) -> None:
+        row = system.ended(system.send("door.retry_until", 2, queue=pool))
+
+        assert (row.status, row.retries) == ("Completed", 2)
+        assert row.first_started_at < row.started_at
