@@ -26,8 +26,8 @@ class StateRow(NamedTuple):
     verdict: str = ""
     failing_checks: int = 0
     unknown_checks: int = 0
-    is_stale: int = False
-    """The time of the last check is too old to be left as it is."""
+    is_stale: str = ""
+    """Not empty: the time of the last check is too old to be left as it is."""
 
     @property
     def is_fine(self) -> bool:

@@ -61,7 +61,7 @@ def _require_field(model: type[models.Model], path: str) -> None:
     try:
         model._base_manager.values_list(path)
         model._meta.get_field(path.split("__")[0])
-    except (FieldError, FieldDoesNotExist):
+    except (FieldError, FieldDoesNotExist, ValueError):  # ValueError: no name at all, "a b"
         names = [field.name for field in model._meta.get_fields()]
         hint = did_you_mean(path, names)
         raise ContextError(f'{model._meta.label} has no field "{path}"{hint}') from None

@@ -12,7 +12,7 @@ from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
 
 from django.db import OperationalError, connection
-from django.db.models import Case, IntegerField, Q, QuerySet, When
+from django.db.models import Case, Q, QuerySet, TextField, Value, When
 
 from monitoring.alerting import Decision, Outcome, Owed, StateRow
 from monitoring.core.incidents import Action, MessageKind
@@ -84,7 +84,7 @@ def _as_states(rows: QuerySet[RuleState], *more: str) -> dict[str, StateRow]:
 def _is_stale(now: datetime) -> Case:
     # Asked of the database, because reading ten thousand dates takes longer than the check.
     old = Q(last_checked_at__lt=now - NOTE_FINE_EVERY) | Q(last_checked_at__isnull=True)
-    return Case(When(old, then=1), default=0, output_field=IntegerField())
+    return Case(When(old, then=Value("yes")), default=Value(""), output_field=TextField())
 
 
 def is_deadlock(error: OperationalError) -> bool:

@@ -150,8 +150,8 @@ class AlertEventAdmin(HistoryAdmin):
         "message_count",
     )
     list_display_links = ("task",)
-    list_filter = (StateFilter, "verdict", "resolution", RuleFilter, TaskFilter)
-    date_hierarchy = "opened_at"
+    # By date through a filter: a date hierarchy computes the day of every row of the table.
+    list_filter = (StateFilter, "opened_at", "verdict", "resolution", RuleFilter, TaskFilter)
     search_fields = ("^task_name", "^rule_name", "=task_id")
     search_help_text = _("Beginning of the task's or the rule's name, or the whole task id.")
     sortable_by = ("opened", "task")

@@ -101,6 +101,8 @@ class TestRows:
             "alert_event=1",
             "alert_event=%00",
             "task_name=sync",
+            "opened_at__gte=2026-03-01+00%3A00%3A00%2B00%3A00",
+            "started_at__gte=junk",
             "task_name=%00",
             "o=1",
             "o=-2.3",

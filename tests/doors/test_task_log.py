@@ -9,13 +9,15 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from celery import Task
 from django.contrib.auth import get_user_model
 from django.db import connections, transaction
+from django.utils import timezone
 
 from monitoring.models import BackgroundTask
 from tests.doors.harness import OBSERVER, System, wait_until
@@ -96,10 +98,12 @@ class TestATaskThatRuns:
         assert ended.status == "Completed"
 
     def test_and_returns_is_completed(self, system: System) -> None:
-        row = system.ended(system.send("door.succeed", 4711, queue=""))
+        row = system.ended(system.send("door.succeed", 4711))
 
         assert row.status == "Completed"
-        assert row.submitted_at <= row.started_at <= row.finished_at <= row.last_update
+        assert row.submitted_at is not None
+        assert row.started_at == row.first_started_at
+        assert row.started_at <= row.finished_at <= row.last_update
         assert (row.worker, row.queue) == (system.node("worker"), system.prefix)
         assert row.context_id == "4711"
         assert (row.errors, row.stack_trace_errors, row.parameters, row.retries) == ("", "", "", 0)
@@ -198,7 +202,7 @@ class TestATaskThatIsCancelled:
         row = system.ended(task)
 
         assert (row.status, row.errors, row.started_at) == ("Cancelled", "revoked", None)
-        assert row.submitted_at <= row.finished_at
+        assert row.finished_at is not None
 
     def test_while_it_waits_in_a_worker(
         self, system: System, open_gates: Callable[[], None]
@@ -232,11 +236,33 @@ class TestATaskThatIsCancelled:
 
         assert (row.status, row.errors, row.started_at) == ("Cancelled", "expired", None)
 
+    def test_because_it_expires_in_the_broker(
+        self, system: System, open_gates: Callable[[], None]
+    ) -> None:
+        reserved = [system.send("door.succeed") for _ in range(2)]
+        task = system.send("door.succeed", expires=1)
+        expired_at = timezone.now() + timedelta(seconds=1.1)
+        wait_until(lambda: timezone.now() > expired_at, "it expires")
+        open_gates()
+        for other in (*reserved, system.send("door.succeed")):
+            system.ended(other)
+
+        if uses_rabbitmq(system):
+            # RabbitMQ drops it without telling anybody.
+            row = system.at(task, "Pending")
+            assert row.finished_at is None
+        else:
+            row = system.ended(task)
+            assert (row.status, row.errors) == ("Cancelled", "expired")
+        assert row.started_at is None
+
 
 class TestARetriedTask:
     def test_waits_invalidated_and_completes_in_the_same_row(self, system: System) -> None:
         task = system.send("door.retry_until", 1, 2)
-        waiting = system.at(task, "Invalidated")
+        waiting = system.wait_for(
+            task, lambda row: row.status == "Invalidated" and row.errors, "waits for its retry"
+        )
         ended = system.ended(task)
 
         assert waiting.errors == "ConnectionError: attempt 0"
@@ -322,72 +348,37 @@ class TestATaskWhoseProcessIsKilled:
         assert row.first_started_at < row.started_at
 
 
-@dataclass
-class Killed:
-    """Two tasks that ran when their whole worker was killed, one acknowledged late."""
-
-    early: str
-    late: str
-    late_gate: Any
-
-
-@pytest.fixture(scope="module")
-def killed(system: System) -> Killed:
-    """Kill a worker with two running tasks, and start another one in its place."""
+def test_a_task_whose_whole_worker_is_killed_stays_running_unless_it_is_handed_out_again(
+    system: System,
+) -> None:
     first = system.start_worker("first", queue="doomed")
-    early, late = system.gate(), system.gate()
-    tasks = Killed(
-        early=system.send("door.hold", early.name, queue="doomed"),
-        late=system.send("door.hold_late", late.name, queue="doomed"),
-        late_gate=late,
-    )
-    early.wait_until_taken()
-    late.wait_until_taken()
-    for task in (tasks.early, tasks.late):
+    gates = early_gate, late_gate = system.gate(), system.gate()
+    early = system.send("door.hold", early_gate.name, queue="doomed")
+    late = system.send("door.hold_late", late_gate.name, queue="doomed")
+    for gate, task in zip(gates, (early, late), strict=True):
+        gate.wait_until_taken()
         system.at(task, "Running")
+
     first.kill()
-    # Redis hands out again only after an hour what nobody acknowledged; here after a second.
+    # Redis hands out again what nobody has acknowledged for an hour; here for a second.
     system.start_worker("second", queue="doomed", DOOR_VISIBILITY_TIMEOUT="1")
-    return tasks
 
-
-class TestATaskWhoseWholeWorkerIsKilled:
-    def test_stays_running(self, system: System, killed: Killed) -> None:
+    if uses_folder(system):
+        # It has handed the message out and forgotten it, however late it is acknowledged.
         system.ended(system.send("door.succeed", queue="doomed"))
-
-        row = system.row(killed.early)
-
-        assert row is not None
-        assert (row.status, row.finished_at, row.worker) == ("Running", None, system.node("first"))
-
-    def test_runs_again_if_the_broker_still_has_its_message(
-        self, system: System, killed: Killed
-    ) -> None:
-        if uses_folder(system):
-            pytest.skip("a folder has handed the message out and forgotten it")
+        lost = system.at(late, "Running")
+        assert (lost.worker, lost.finished_at) == (system.node("first"), None)
+    else:
         again = system.wait_for(
-            killed.late, lambda row: row.worker == system.node("second"), "runs again"
+            late, lambda row: row.worker == system.node("second"), "runs on another worker"
         )
-        killed.late_gate.open()
-        ended = system.ended(killed.late)
-
+        late_gate.open()
+        ended = system.ended(late)
         assert again.status == "Running"
-        assert again.first_started_at < again.started_at
+        assert again.first_started_at < again.started_at == ended.started_at
         assert (ended.status, ended.retries) == ("Completed", 0)
-
-    def test_is_lost_on_a_folder_even_if_it_is_acknowledged_late(
-        self, system: System, killed: Killed
-    ) -> None:
-        if not uses_folder(system):
-            pytest.skip("a server keeps the message")
-        killed.late_gate.open()
-        for _ in range(3):
-            system.ended(system.send("door.succeed", queue="doomed"))
-
-        row = system.row(killed.late)
-
-        assert row is not None
-        assert (row.status, row.worker) == ("Running", system.node("first"))
+    lost = system.at(early, "Running")
+    assert (lost.worker, lost.finished_at) == (system.node("first"), None)
 
 
 class TestAPublisherInATransaction:
@@ -398,6 +389,7 @@ class TestAPublisherInATransaction:
             # While the transaction is open, the worker takes the task and writes.
             gate.wait_until_taken()
             before = system.at(task, "Running")
+            still_open = timezone.now()
         after = system.row(task)
         gate.open()
 
@@ -406,7 +398,7 @@ class TestAPublisherInATransaction:
         assert after.status == "Running"
         assert after.started_at == before.started_at
         # It is the time of sending, however late it is written.
-        assert after.submitted_at < before.started_at
+        assert after.submitted_at < still_open
         assert system.ended(task).status == "Completed"
 
     def test_that_is_rolled_back_leaves_what_the_worker_says(self, system: System) -> None:
@@ -430,61 +422,82 @@ class TestAPublisherInATransaction:
         assert row.status == "Pending"
 
 
-class TestAWorkerWhoseDatabaseIsAway:
-    @pytest.fixture
-    def runs_and_complains_once(self, system: System) -> Any:
-        """Return a call that runs tasks and holds the worker to one complaint per process."""
-        worker = system.processes[0]
+@contextmanager
+def table_is_away() -> Iterator[None]:
+    """Rename the task log's table, as a migration gone wrong would."""
+    table = BackgroundTask._meta.db_table
 
-        def check() -> None:
-            said_before = len(worker.output)
+    def rename(name: str, new: str) -> None:
+        with connections[OBSERVER].cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {name} RENAME TO {new}")
+
+    rename(table, "elsewhere")
+    try:
+        yield
+    finally:
+        rename("elsewhere", table)
+
+
+class TestAWorkerWithoutItsTaskLog:
+    @pytest.fixture
+    def run_tasks(self, system: System) -> Callable[[], None]:
+        """Return a call that sees some tasks run to their end, recorded or not."""
+
+        def run_tasks() -> None:
             gates = [system.gate() for _ in range(6)]
             for gate in gates:
                 gate.open()
                 system.send("door.hold", gate.name)
             for gate in gates:
                 gate.wait_until_noted("done")
-            complaints = Counter(
-                re.findall(
-                    r"ERROR/(\S+)\] executions are not recorded \(database error\)",
-                    worker.output[said_before:],
-                )
-            )
-            assert complaints["MainProcess"] == 1
-            assert len(complaints) > 1
-            assert set(complaints.values()) == {1}
 
-        return check
+        return run_tasks
 
-    @pytest.fixture(autouse=True)
-    def _recovers(self, system: System) -> Iterator[None]:
-        """Hold every test to this: when the database is back, all is as before."""
+    @staticmethod
+    def assert_it_complained_once(said: str) -> None:
+        """Hold every process of the worker to one complaint, and the main one to at least one."""
+        complaint = r"ERROR/(\S+)\] executions are not recorded \(database error\)"
+        complaints = Counter(re.findall(complaint, said))
+        assert complaints["MainProcess"] == 1
+        assert len(complaints) > 1
+        assert set(complaints.values()) == {1}
+
+    @staticmethod
+    def assert_it_records_again(system: System, said_before: int) -> None:
         worker = system.processes[0]
-        yield
-        said_before = len(worker.output)
         for _ in range(6):
             assert system.ended(system.send("door.succeed")).status == "Completed"
-        wait_until(
-            lambda: "executions are recorded again" in worker.output[said_before:],
-            "the worker says that it records again",
-        )
+        assert "executions are recorded again" in worker.output[said_before:]
 
     def test_runs_tasks_and_says_once_that_the_table_is_missing(
-        self, system: System, runs_and_complains_once: Any
+        self, system: System, run_tasks: Callable[[], None]
     ) -> None:
+        worker = system.processes[0]
+        before = len(worker.output)
+
         with table_is_away():
-            runs_and_complains_once()
+            run_tasks()
+
+        self.assert_it_complained_once(worker.output[before:])
+        self.assert_it_records_again(system, len(worker.output))
 
     def test_runs_tasks_and_says_once_that_it_cannot_connect(
-        self, system: System, runs_and_complains_once: Any
+        self, system: System, run_tasks: Callable[[], None]
     ) -> None:
+        worker = system.processes[0]
+        before = len(worker.output)
+
         connections.close_all()
         with system.database.away():
-            runs_and_complains_once()
+            run_tasks()
 
-    def test_leaves_the_publishers_transaction_alone(self, system: System) -> None:
+        self.assert_it_complained_once(worker.output[before:])
+        self.assert_it_records_again(system, len(worker.output))
+
+    def test_leaves_the_transaction_of_the_publisher_alone(self, system: System) -> None:
         gate = system.gate()
         gate.open()
+
         with table_is_away():
             with transaction.atomic():
                 get_user_model().objects.create(username=gate.name)
@@ -492,22 +505,6 @@ class TestAWorkerWhoseDatabaseIsAway:
             gate.wait_until_noted("done")
 
         assert get_user_model().objects.using(OBSERVER).filter(username=gate.name).exists()
-
-
-class table_is_away:  # noqa: N801 - reads as a phrase
-    """Rename the task log's table, as a migration gone wrong would."""
-
-    name = BackgroundTask._meta.db_table
-
-    def __enter__(self) -> None:
-        self._rename(self.name, "elsewhere")
-
-    def __exit__(self, *error: object) -> None:
-        self._rename("elsewhere", self.name)
-
-    def _rename(self, name: str, new: str) -> None:
-        with connections[OBSERVER].cursor() as cursor:
-            cursor.execute(f"ALTER TABLE {name} RENAME TO {new}")
 
 
 class TestAnotherPool:
@@ -522,7 +519,8 @@ class TestAnotherPool:
         row = system.ended(system.send("door.succeed", queue=pool))
 
         assert (row.status, row.worker) == ("Completed", system.node(pool))
-        assert row.submitted_at <= row.started_at <= row.finished_at
+        assert row.submitted_at is not None
+        assert row.started_at <= row.finished_at
 
     def test_records_failure(self, system: System, pool: str) -> None:
         row = system.ended(system.send("door.fail", queue=pool))

@@ -1,118 +1,244 @@
-"""The wheel, installed into a fresh project, is all that a host needs."""
+"""The built wheel alone turns a fresh Django project into one that monitors its tasks."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
-import zipfile
+import venv
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 pytestmark = pytest.mark.door
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = ("monitoring", "templates", "fixtures", "pyproject.toml", "README.md", "LICENSE")
+SETTINGS = """
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = BASE_DIR / "mail"
+"""
 SHELL_EXAMPLE = """
 from monitoring.tasks import monitor_task_status
-config = {"test_task": {"expected_statuses": ["Completed"], "lookback_hours": 24}}
-from django.contrib.auth.models import User
-User.objects.create_superuser("root", "root@example.com", "x")
-from django.conf import settings
-settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+config = {
+    "test_task": {
+        "expected_statuses": ["Completed"],
+        "lookback_hours": 24
+    }
+}
 result = monitor_task_status(config)
-print("RESULT", result["failing"], result["messages"])
-from django.test import Client
-client = Client(headers={"host": "localhost"}); client.force_login(User.objects.get())
-print("ADMIN", client.get("/admin/monitoring/").status_code)
+print(result)
 """
+"""Source: documented behaviour 10.10.2, the debug test."""
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command and return what it printed; fail with all of it."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("DJANGO")}
-    done = subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+class Host:
+    """A project that `startproject` made, in an environment that has the wheel."""
+
+    def __init__(self, folder: Path, python: Path) -> None:
+        self.folder, self.python = folder, python
+        self.mail_folder = folder / "mail"
+
+    def run(self, *arguments: str, status: int = 0) -> str:
+        """Run `python` with arguments in the project and return what it printed."""
+        done = subprocess.run(
+            [self.python, *arguments],
+            cwd=self.folder,
+            # Nothing of this shell: what the project needs stands in the project.
+            env={"PATH": os.environ["PATH"], "PYTHONPYCACHEPREFIX": str(self.folder / ".pyc")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, f"{arguments}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout
+
+    def manage(self, *arguments: str, status: int = 0) -> str:
+        return self.run("manage.py", *arguments, status=status)
+
+    def shell(self, code: str) -> str:
+        return self.manage("shell", "--no-imports", "-c", code)
+
+    @property
+    def mails(self) -> list[EmailMessage]:
+        files = sorted(self.mail_folder.glob("*"))
+        return [message_from_bytes(file.read_bytes(), policy=policy.default) for file in files]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the wheel from a copy, so that the checkout stays clean."""
-    copy = tmp_path_factory.mktemp("source")
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, copy / name)
-    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", cwd=copy)
-    (built,) = (copy / "dist").glob("*.whl")
+    """Build the wheel from a copy, so that the checkout stays as it is."""
+    folder = tmp_path_factory.mktemp("wheel")
+    left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "staticfiles")
+    shutil.copytree(ROOT, folder / "checkout", ignore=left_out)
+    shutil.copy(ROOT / ".gitignore", folder / "checkout")  # the builder goes by it
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder],
+        cwd=folder / "checkout",
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    (built,) = folder.glob("*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
-def host(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Make `startproject` with the wheel installed; return its folder and its Python."""
+def host(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Host:
+    """Follow the README: install, add the apps, migrate."""
     folder = tmp_path_factory.mktemp("host")
-    run(sys.executable, "-m", "venv", "environment", cwd=folder)
-    python = folder / "environment" / "bin" / "python"
-    (site,) = (folder / "environment" / "lib").glob("python*/site-packages")
-    # Its own environment, with the packages of this one behind it: no download is needed.
-    (site / "behind.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    run(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=folder)
-    run(python, "-m", "django", "startproject", "host", cwd=folder)
-    project = folder / "host"
-    with (project / "host" / "settings.py").open("a") as settings:
-        settings.write(
-            '\nINSTALLED_APPS += ["django_celery_beat", "django_jsonform", "import_export", '
-            '"monitoring"]\nALLOWED_HOSTS = ["localhost"]\n'
-        )
-    return project, python
+    python = environment_with(wheel, folder / "venv")
+    host = Host(folder / "project", python)
+    host.folder.mkdir()
+    host.run("-m", "django", "startproject", "host", ".")
+    with (host.folder / "host" / "settings.py").open("a") as settings:
+        settings.write(readme_settings() + SETTINGS)
+    host.manage("migrate", "--verbosity", "0")
+    return host
 
 
-def test_the_wheel_carries_everything_the_app_needs_and_nothing_else(wheel: Path) -> None:
-    names = zipfile.ZipFile(wheel).namelist()
+def environment_with(wheel: Path, folder: Path) -> Path:
+    """Return the interpreter of a new environment with the wheel in it.
 
-    for wanted in (
+    What the wheel depends on is not downloaded again but taken from where these tests run.
+    """
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    ours = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    install = ["install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run([*ours, *install], check=True, capture_output=True, timeout=60)
+    paths = sysconfig.get_paths(vars={"base": str(folder), "platbase": str(folder)})
+    lent = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    Path(paths["purelib"], "lent.pth").write_text("\n".join(sorted(lent)))
+    return python
+
+
+def readme_settings() -> str:
+    """Return what the README tells people to add to their settings."""
+    readme = (ROOT / "README.md").read_text()
+    found = re.search(r"```python\n# settings\.py\n(.*?)```", readme, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_wheel_holds_the_app_and_nothing_else(wheel: Path) -> None:
+    files = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+
+    wanted = {f"monitoring/{path}" for path in shipped(ROOT / "monitoring")}
+    wanted |= {f"monitoring/templates/{path}" for path in shipped(ROOT / "templates")}
+    wanted |= {f"monitoring/fixtures/{path}" for path in shipped(ROOT / "fixtures")}
+    assert files == wanted
+    assert {
         "monitoring/py.typed",
         "monitoring/migrations/0001_initial.py",
-        "monitoring/templates/emails/task_status_alert.html",
-        "monitoring/fixtures/schedules.json",
         "monitoring/static/monitoring/admin.css",
-        "monitoring/locale/de/LC_MESSAGES/django.mo",
-        "monitoring/management/commands/monitor.py",
-    ):
-        assert wanted in names
-    assert {name.split("/")[0].split("-")[0] for name in names} == {
-        "monitoring",
-        "django_task_monitoring",
+        "monitoring/templates/emails/task_status_alert.html",
+    } <= files
+
+
+def shipped(folder: Path) -> set[str]:
+    """Return the files of a folder, without what running them leaves behind."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
     }
 
 
-def test_a_fresh_project_migrates_checks_and_alerts(host: tuple[Path, Path]) -> None:
-    project, python = host
+def test_the_wheel_says_its_licence_and_what_it_depends_on(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        text = archive.read(metadata).decode()
+        assert any(name.endswith("/licenses/LICENSE") for name in archive.namelist())
 
-    def manage(*arguments: str) -> str:
-        return run(python, "manage.py", *arguments, cwd=project)
+    assert "License-Expression: MIT" in text
+    required = set(re.findall(r"^Requires-Dist: ([\w-]+)", text, re.MULTILINE))
+    assert required == {
+        "celery",
+        "django",
+        "django-celery-beat",
+        "django-import-export",
+        "django-jsonform",
+        "django-templated-mail",
+    }
 
-    manage("migrate", "--verbosity=0")
-    assert "no issues" in manage("check")
-    manage("makemigrations", "--check", "--dry-run")
-    assert "environment" in manage(
-        "shell", "-v0", "-c", "import monitoring; print(monitoring.__file__)"
+
+def test_a_fresh_project_has_the_app_from_the_wheel_and_passes_its_checks(host: Host) -> None:
+    place = host.shell("import monitoring; print(monitoring.__file__)")
+    assert Path(place.strip()).is_relative_to(host.python.parents[1])
+
+    assert "no issues" in host.manage("check")
+    assert "No changes detected" in host.manage("makemigrations", "--check", "--dry-run")
+
+
+def test_a_check_of_an_empty_project_finds_nothing_to_check(host: Host) -> None:
+    summary = json.loads(host.manage("monitor", "check", "--json"))
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00", summary.pop("checked_at"))
+    assert isinstance(summary.pop("run"), int)
+    assert summary == {
+        "rule_set": "all rules",
+        "state": "complete",
+        "checked": 0,
+        "ok": 0,
+        "failing": 0,
+        "unknown": 0,
+        "in_progress": 0,
+        "failures": [],
+        "unknown_rules": [],
+        "messages": [],
+        "problems": [],
+    }
+
+
+def test_the_documented_shell_example_mails_with_the_template_of_the_wheel(host: Host) -> None:
+    host.shell(
+        "from django.contrib.auth import get_user_model as users;"
+        "users().objects.create_superuser('alice', 'alice@example.com', 'secret')"
     )
-    assert json.loads(manage("monitor", "check", "--json"))["checked"] == 0
-    assert "every 5 minutes" in manage("monitor", "install-schedules")
-    output = manage("shell", "-v0", "-c", SHELL_EXAMPLE)
 
-    assert "Subject: [ALERT] test_task Has Not Executed" in output
-    assert "Content-Type: text/html" in output
-    assert "RESULT 1 [{'recipient': 'root@example.com'" in output
-    assert "ADMIN 200" in output
+    printed = host.shell(SHELL_EXAMPLE)
+
+    assert "'task_name': 'test_task', 'verdict': 'no_execution'" in printed
+    assert "'checked': 1, 'ok': 0, 'failing': 1" in printed
+    (mail,) = host.mails
+    assert mail["To"] == "alice@example.com"
+    assert mail["Subject"] == "[ALERT] test_task Has Not Executed"
+    assert "Last 24 hour(s)" in mail.get_body(("plain",)).get_content()
+    html = mail.get_body(("html",)).get_content()
+    assert "<table" in html
+    assert "Last 24 hour(s)" in html
+    template = host.shell(
+        "from django.template.loader import get_template;"
+        "print(get_template('emails/task_status_alert.html').origin.name)"
+    )
+    assert Path(template.strip()).is_relative_to(host.python.parents[1])
+
+
+def test_the_admin_of_a_fresh_project_shows_the_app(host: Host) -> None:
+    pages = ["", "monitoring/", "monitoring/monitorrule/", "monitoring/monitorrule/add/"]
+    answers = host.shell(
+        "from django.contrib.auth import get_user_model as users\n"
+        "from django.contrib.staticfiles.finders import find\n"
+        "from django.test import Client\n"
+        "user, _ = users().objects.get_or_create("
+        "username='root', is_staff=True, is_superuser=True)\n"
+        "browser = Client(SERVER_NAME='localhost')\n"
+        "browser.force_login(user)\n"
+        f"for page in {pages}:\n"
+        "    answer = browser.get('/admin/' + page)\n"
+        "    print(answer.status_code, 'Task monitoring' in answer.content.decode())\n"
+        "print(find('monitoring/admin.css'))\n"
+    )
+
+    *lines, css = answers.splitlines()
+    assert lines == ["200 True"] * len(pages)
+    assert Path(css).is_relative_to(host.python.parents[1])

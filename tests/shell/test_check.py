@@ -12,7 +12,7 @@ import pytest
 import time_machine
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
-from django.db import connection
+from django.db import connection, connections
 
 from monitoring import doors, judging
 from monitoring.models import (
@@ -788,10 +788,11 @@ class TestADatabaseWithATimeZoneOfItsOwn:
 
 
 def move_connection(time_zone: str | None) -> None:
-    connection.settings_dict["TIME_ZONE"] = time_zone
+    one = connections["default"]
+    one.settings_dict["TIME_ZONE"] = time_zone
     for name in ("timezone", "timezone_name"):
-        vars(connection).pop(name, None)
-    connection.ensure_timezone()
+        vars(one).pop(name, None)
+    one.ensure_timezone()
 
 
 class TestJsonArguments:

@@ -29,6 +29,9 @@ def celery_settings(
             "global_keyprefix": f"{prefix}:",
             "visibility_timeout": visibility_timeout,
         }
+    elif broker_url.startswith("amqp"):
+        # Its connections have a name of their own: kombu would share a pool between sessions.
+        options = {"client_properties": {"connection_name": prefix}}
     return {
         "broker_url": broker_url,
         "broker_transport_options": options,
