@@ -27,6 +27,9 @@ demo: $(VENV)/.installed-base ## run worker, beat and web server with sample tas
 	@exec $(BIN)/python -m config.demo.run
 
 clean: ## remove the data of the demo
+	@! [ -e "$(DATA_DIR)/demo.lock" ] || ! command -v flock >/dev/null || \
+		flock -n "$(DATA_DIR)/demo.lock" true || \
+		{ echo "The demo is running: stop it first."; exit 1; }
 	@rm -rf "$(DATA_DIR)"/db.sqlite3* "$(DATA_DIR)"/broker "$(DATA_DIR)"/mail \
 		"$(DATA_DIR)"/logs "$(DATA_DIR)"/demo.lock
 	@rmdir "$(DATA_DIR)" 2>/dev/null || true

@@ -26,8 +26,6 @@ class StateRow(NamedTuple):
     verdict: str = ""
     failing_checks: int = 0
     unknown_checks: int = 0
-    is_stale: str = ""
-    """Not empty: the time of the last check is too old to be left as it is."""
 
     @property
     def is_fine(self) -> bool:
@@ -60,8 +58,10 @@ class Owed:
 class Outcome:
     """What one check found for one batch of rules."""
 
-    settled: Sequence[StateRow]
-    """Rules that were fine and still are: nothing changes but when they were last checked."""
+    settled: int
+    """How many rules were fine and still are."""
+    stale: Sequence[int]
+    """States of those that should be told again when they were last checked."""
     decisions: Sequence[Decision]
     owed: Sequence[Owed]
 

@@ -1,4 +1,5 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
 
@@ -7,6 +8,15 @@ class MonitoringConfig(AppConfig):
     label = "monitoring"
     verbose_name = _("Task monitoring")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def import_models(self) -> None:
+        # Their own message, when the models are imported without them, does not say what to do.
+        for needed in ("django_celery_beat", "django_jsonform"):
+            if not apps.is_installed(needed):
+                raise ImproperlyConfigured(
+                    f'"monitoring" needs "{needed}": add it to INSTALLED_APPS.'
+                )
+        super().import_models()
 
     def ready(self) -> None:
         # Imported here because they need the models, which are not loaded before this point.

@@ -12,7 +12,7 @@ from typing import TypeVar
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.utils import timezone
 
-from monitoring import alerting, judging, ledger, rendering
+from monitoring import alerting, judging, ledger, rendering, unwatched
 from monitoring.alerting import Decision, Outcome, Owed, StateRow
 from monitoring.conf import get_settings
 from monitoring.core.incidents import step
@@ -38,8 +38,9 @@ def run_check(rule_set: RuleSet, now: datetime, *, dry_run: bool = False) -> Rep
     """
     report = Report(checked_at=now, rule_set=rule_set.name, problems=list(rule_set.problems))
     if dry_run:
+        since = judging.recording_since()
         for batch in rule_set.batches():
-            report.add(_decide(batch, now, partial(ledger.read_states, now=now)))
+            report.add(_decide(batch, now, since, ledger.read_states))
         return report
     run = _begin(rule_set, now)
     if run is None:
@@ -58,14 +59,15 @@ def run_check(rule_set: RuleSet, now: datetime, *, dry_run: bool = False) -> Rep
 
 def _check_batches(rule_set: RuleSet, now: datetime, report: Report) -> None:
     if rule_set.is_complete:
-        _in_transaction(lambda: ledger.close_unwatched(now))
+        _in_transaction(lambda: unwatched.close_events(now))
+    since = judging.recording_since()
     for batch in rule_set.batches():
-        outcome, rows = _in_transaction(partial(_check_batch, batch, now))
+        outcome, rows = _in_transaction(partial(_check_batch, batch, now, since))
         report.add(outcome)
         report.notification_ids += [row.pk for row in rows]
         _log_unreachable(outcome.owed)
     if rule_set.is_complete:
-        _in_transaction(lambda: ledger.forget_unwatched(now))
+        _in_transaction(lambda: unwatched.forget_states(now))
 
 
 def _in_transaction(work: Callable[[], T]) -> T:
@@ -88,25 +90,25 @@ def _in_transaction(work: Callable[[], T]) -> T:
         return work()
 
 
-def _check_batch(batch: Batch, now: datetime) -> tuple[Outcome, list[Notification]]:
-    outcome = _decide(batch, now, ledger.lock_states)
+def _check_batch(
+    batch: Batch, now: datetime, recording_since: datetime | None
+) -> tuple[Outcome, list[Notification]]:
+    outcome = _decide(batch, now, recording_since, ledger.lock_states)
     return outcome, ledger.write(outcome, now)
 
 
-def _decide(batch: Batch, now: datetime, take_states: TakeStates) -> Outcome:
+def _decide(
+    batch: Batch, now: datetime, recording_since: datetime | None, take_states: TakeStates
+) -> Outcome:
     """Judge a batch; only the rules that are not simply fine, as before, need a decision.
 
     take_states: reads, and locks if it is meant to be written, the states of those.
     """
-    verdicts = judging.judge_batch(batch, now)
-    before = ledger.read_states(batch.rules, now)
-    settled: list[StateRow] = []
-    rest: list[Rule] = []
-    for rule in batch.rules:
-        if verdicts[rule.key].kind is VerdictKind.OK and before[rule.key].is_fine:
-            settled.append(before[rule.key])
-        else:
-            rest.append(rule)
+    noted = ledger.read_unsettled(batch.rules, now)
+    unsettled = {key for key, state in noted.items() if not state.is_fine}
+    verdicts = judging.judge_batch(batch, now, recording_since, always=unsettled)
+    unsettled |= {key for key, found in verdicts.items() if found.kind is not VerdictKind.OK}
+    rest = [rule for rule in batch.rules if rule.key in unsettled]
     states = take_states(rest)
     verdicts |= judging.describe(rest, verdicts)
     events = ledger.open_events(rest)
@@ -117,7 +119,12 @@ def _decide(batch: Batch, now: datetime, take_states: TakeStates) -> Outcome:
     needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
     superusers = alerting.superuser_addresses() if needs_people else ()
     owed = alerting.owed_messages(decisions, now, superusers)
-    return Outcome(settled=settled, decisions=decisions, owed=owed)
+    return Outcome(
+        settled=len(batch.rules) - len(rest),
+        stale=[state.pk for key, state in noted.items() if state.pk and key not in unsettled],
+        decisions=decisions,
+        owed=owed,
+    )
 
 
 def _decision(

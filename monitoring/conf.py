@@ -75,6 +75,8 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
             complaints.append(f"unknown key {key!r}{did_you_mean(str(key), known)}")
         elif not _fits(value, known[key]):
             complaints.append(f"{key} must be {_TYPES[known[key]][1]}, got {value!r}")
+        elif key == "BASE_URL" and value and not value.startswith(("https://", "http://")):
+            complaints.append(f"BASE_URL must start with https:// or http://, got {value!r}")
         else:
             usable[key] = value
     return Settings(**usable), complaints

@@ -11,15 +11,14 @@ from datetime import datetime, timedelta
 from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
 
-from django.db import OperationalError, connection
-from django.db.models import Case, Q, QuerySet, TextField, Value, When
+from django.db import OperationalError, connection, connections
+from django.db.models import QuerySet
 
 from monitoring.alerting import Decision, Outcome, Owed, StateRow
 from monitoring.core.incidents import Action, MessageKind
 from monitoring.core.values import Rule
-from monitoring.models import AlertEvent, MonitorRule, Notification, NotificationState, RuleState
-from monitoring.models.name_table import among
-from monitoring.rule_rows import key_of
+from monitoring.models import AlertEvent, Notification, NotificationState, RuleState
+from monitoring.models.name_table import name_table
 
 _EVENT_UPDATES = (
     "open_key",
@@ -31,6 +30,7 @@ _EVENT_UPDATES = (
     "expected_statuses",
     "lookback_hours",
     "dependent_tasks",
+    "rule_settings",
     "last_checked_at",
     "failing_checks",
     "last_message_at",
@@ -42,16 +42,48 @@ NOTE_FINE_EVERY = timedelta(minutes=15)
 """How old the time of the last check may get on a rule that stays fine: that every such rule was
 checked stands in the record of the check, and writing it on each would cost more than the check."""
 _STATE_UPDATES = ("task_name", "verdict", "failing_checks", "unknown_checks", "last_checked_at")
+_SETTINGS = (
+    "notify_to",
+    "description",
+    "alert_after",
+    "remind_hours",
+    "notify_on_recovery",
+    "max_runtime_minutes",
+    "while_running",
+)
+"""What else an event keeps of its rule, so that history still says why when the rule is gone."""
 _ROWS = 1000
 """Most rows of one statement: as many as a batch has rules."""
 _STATE_COLUMNS = ("key", "pk", "verdict", "failing_checks", "unknown_checks")
 
 
-def read_states(rules: Sequence[Rule], now: datetime) -> dict[str, StateRow]:
+def read_unsettled(rules: Sequence[Rule], now: datetime) -> dict[str, StateRow]:
+    """Return the states of the rules that were not fine at a recent check, by key.
+
+    The database leaves out what was fine: reading ten thousand rows to learn that nothing has
+    changed takes longer than the rest of the check.
+    """
+    connection = connections[RuleState.objects.db]
+    table, keys = name_table(connection, [rule.key for rule in rules])
+    oldest = connection.ops.adapt_datetimefield_value(now - NOTE_FINE_EVERY)
+    key = connection.ops.quote_name("key")  # a reserved word in MariaDB
+    sql = (
+        "SELECT wanted.name, state.id, state.verdict, "  # noqa: S608 - names of our own
+        "state.failing_checks, state.unknown_checks "
+        f"FROM {table} LEFT JOIN {RuleState._meta.db_table} state ON state.{key} = wanted.name "
+        "WHERE state.id IS NULL OR state.verdict <> 'ok' OR state.failing_checks > 0 "
+        "OR state.unknown_checks > 0 OR state.last_checked_at IS NULL "
+        "OR state.last_checked_at < %s"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [keys, oldest])
+        return {row[0]: _state(*row) for row in cursor.fetchall()}
+
+
+def read_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
     """Return what is remembered of each rule; one that was never checked has an empty state."""
     keys = [rule.key for rule in rules]
-    rows = RuleState.objects.filter(key__in=among(keys, RuleState.objects.db))
-    found = _as_states(rows.annotate(is_stale=_is_stale(now)), "is_stale")
+    found = _as_states(RuleState.objects.filter(key__in=keys))
     return {key: found.get(key) or StateRow(key=key) for key in keys}
 
 
@@ -77,14 +109,12 @@ def lock_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
     return states
 
 
-def _as_states(rows: QuerySet[RuleState], *more: str) -> dict[str, StateRow]:
-    return {row[0]: StateRow(*row) for row in rows.values_list(*_STATE_COLUMNS, *more)}
+def _state(key: str, pk: int | None, *values: Any) -> StateRow:
+    return StateRow(key) if pk is None else StateRow(key, pk, *values)
 
 
-def _is_stale(now: datetime) -> Case:
-    # Asked of the database, because reading ten thousand dates takes longer than the check.
-    old = Q(last_checked_at__lt=now - NOTE_FINE_EVERY) | Q(last_checked_at__isnull=True)
-    return Case(When(old, then=Value("yes")), default=Value(""), output_field=TextField())
+def _as_states(rows: QuerySet[RuleState]) -> dict[str, StateRow]:
+    return {row[0]: StateRow(*row) for row in rows.values_list(*_STATE_COLUMNS)}
 
 
 def is_deadlock(error: OperationalError) -> bool:
@@ -136,9 +166,8 @@ def _whole_statements() -> Iterator[None]:
 
 
 def _write_states(outcome: Outcome, now: datetime) -> None:
-    stale = [state.pk for state in outcome.settled if state.pk is not None and state.is_stale]
-    if stale:
-        RuleState.objects.filter(pk__in=stale).update(last_checked_at=now)
+    if outcome.stale:
+        RuleState.objects.filter(pk__in=outcome.stale).update(last_checked_at=now)
     changed = [
         RuleState(
             pk=decision.state.pk,
@@ -209,6 +238,7 @@ def _apply(decision: Decision, event: AlertEvent, is_unreached: bool, now: datet
     event.expected_statuses = [status.value for status in rule.expected_statuses]
     event.lookback_hours = rule.lookback_hours
     event.dependent_tasks = list(rule.dependent_tasks)
+    event.rule_settings = {name: getattr(rule, name) for name in _SETTINGS}
     event.context_model = rule.context.model if rule.context else ""
     event.context_type = rule.context.type if rule.context else ""
     event.task_id = execution.task_id if execution else ""
@@ -251,38 +281,3 @@ def _replace(model: type[Any], rows: Sequence[Any], fields: Iterable[str]) -> No
         unique_fields=["pk"] if target else None,
         update_fields=list(fields),
     )
-
-
-def close_unwatched(now: datetime) -> int:
-    """Resolve open events whose rule is disabled, deleted or watches something else now.
-
-    No message is owed for it. Returns how many were closed.
-    """
-    reasons: dict[str, list[int]] = {}
-    stored = AlertEvent.objects.open().filter(key__startswith="rule:").select_related("rule")
-    for event in stored:
-        reason = _why_unwatched(event, event.rule)
-        if reason:
-            reasons.setdefault(reason, []).append(event.pk)
-    for reason, pks in reasons.items():
-        AlertEvent.objects.filter(pk__in=pks).update(
-            open_key=None, resolved_at=now, resolution=reason, alert_owed=False
-        )
-    return sum(len(pks) for pks in reasons.values())
-
-
-def _why_unwatched(event: AlertEvent, rule: MonitorRule | None) -> str:
-    if rule is None:
-        return AlertEvent.Resolution.RULE_DELETED
-    if not rule.enabled:
-        return AlertEvent.Resolution.RULE_DISABLED
-    if key_of(rule) != event.key:
-        return AlertEvent.Resolution.RULE_RETARGETED
-    return ""
-
-
-def forget_unwatched(now: datetime) -> None:
-    """Drop the states of stored rules that complete checks have not met for an hour."""
-    RuleState.objects.filter(
-        key__startswith="rule:", last_checked_at__lt=now - timedelta(hours=1)
-    ).delete()

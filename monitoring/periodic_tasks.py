@@ -7,7 +7,11 @@ rules", and an object or a number would die inside beat where nobody looks.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,6 +19,8 @@ from django.db.models.signals import pre_save
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring.core.fields import shown
+
+logger = logging.getLogger("monitoring.periodic_tasks")
 
 TASK_NAME = "monitor_task_status"
 SCHEDULE_NAME = "Check all task monitoring rules"
@@ -93,3 +99,57 @@ def _refuse(instance: PeriodicTask, raw: bool = False, **_: Any) -> None:
     complaints = complain(instance.task, instance.args, instance.kwargs)
     if complaints:
         raise ValidationError(complaints)
+
+
+def longest_wait(task_name: str, now: datetime) -> timedelta | None:
+    """Return the longest time between two coming runs of a task, as its schedules have it.
+
+    Several periodic tasks for one task run it at all of their times. None: nothing runs it
+    regularly. now: aware. Looks at the next runs only, so a rare gap may be missed.
+    """
+    rows = PeriodicTask.objects.filter(task=task_name, enabled=True, one_off=False)
+    moments: list[datetime] = [now]
+    horizon: datetime | None = None
+    for row in rows.select_related("interval", "crontab")[:_MOST_SCHEDULES]:
+        coming = _coming(row, now)
+        if coming:
+            moments += coming
+            horizon = min(horizon or coming[-1], coming[-1])
+    if horizon is None:
+        return None
+    ordered = sorted(moment for moment in moments if moment <= horizon)
+    # The first is `now`, which is no run.
+    gaps = [later - earlier for earlier, later in pairwise(ordered[1:])]
+    return max(gaps, default=None)
+
+
+_MOST_SCHEDULES = 20
+_MOST_RUNS = 100
+
+
+def _coming(row: PeriodicTask, now: datetime) -> list[datetime]:
+    """Return the next runs of one periodic task; empty for those that come once or by the sun."""
+    if row.interval is not None:
+        every = row.interval.schedule.run_every
+        return [now + every, now + 2 * every] if every > timedelta(0) else []
+    if row.crontab is None:
+        return []
+    at = now
+    moments: list[datetime] = []
+    try:
+        schedule = row.crontab.schedule
+        for _ in range(_MOST_RUNS):
+            # Celery asks the schedule itself what time it is.
+            schedule.nowfun = partial(_same, at)
+            wait = schedule.remaining_estimate(at)
+            if wait <= timedelta(0):
+                break
+            at += wait
+            moments.append(at)
+    except Exception as error:  # a crontab that never comes, such as 30 February
+        logger.debug("the schedule of %s cannot be read: %s", row.name, error)
+    return moments
+
+
+def _same(moment: datetime) -> datetime:
+    return moment

@@ -50,8 +50,8 @@ class Report:
     def add(self, outcome: Outcome) -> None:
         """Count what one batch found, and list what failed, could not be judged or is owed."""
         owed = outcome.owed
-        self.counts["checked"] += len(outcome.settled)
-        self.counts["ok"] += len(outcome.settled)
+        self.counts["checked"] += outcome.settled
+        self.counts["ok"] += outcome.settled
         for decision in outcome.decisions:
             rule, verdict = decision.rule, decision.verdict
             self.counts["checked"] += 1

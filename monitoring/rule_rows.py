@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
 
 from django.db import connections
-from django.db.models import IntegerField, QuerySet, TextField
+from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from monitoring.core.fields import (
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class RuleRow(NamedTuple):
-    """One stored rule as plain values; lists are JSON text and dates are text."""
+    """One stored rule as plain values; lists are JSON text, dates and flags are text."""
 
     pk: int
     name: str
@@ -47,7 +47,7 @@ class RuleRow(NamedTuple):
     context_type: str
     alert_after: int
     remind_hours: float | None
-    notify_on_recovery: int
+    notify_on_recovery: str
     max_runtime_minutes: float | None
     while_running: str
     snoozed_until: str | None
@@ -55,17 +55,16 @@ class RuleRow(NamedTuple):
 
 
 _LISTS = ("expected_statuses", "notify_to", "dependent_tasks")
-_TEXTS = (*_LISTS, "created_at", "snoozed_until")
+_TEXTS = (*_LISTS, "created_at", "snoozed_until", "notify_on_recovery")
 
 
 def as_rows(rules: QuerySet[MonitorRule]) -> QuerySet[MonitorRule, tuple[Any, ...]]:
     """Select what `RuleRow` holds.
 
-    As text, a list that is not JSON spoils only its own row, and nothing is decoded for a rule
-    that has not changed since the last check.
+    As text, a list that is not JSON spoils only its own row, and nothing is decoded or converted
+    for a rule that has not changed since the last check.
     """
-    plain: dict[str, Cast] = {f"{name}_plain": Cast(name, TextField()) for name in _TEXTS}
-    plain["notify_on_recovery_plain"] = Cast("notify_on_recovery", IntegerField())
+    plain = {f"{name}_plain": Cast(name, TextField()) for name in _TEXTS}
     columns = [f"{name}_plain" if f"{name}_plain" in plain else name for name in RuleRow._fields]
     return rules.annotate(**plain).values_list(*columns)
 
@@ -79,12 +78,12 @@ class Batch:
     """Why a rule cannot be judged, by key: its row holds what no rule may hold."""
 
 
-def read_rows(rows: Iterable[RuleRow]) -> Batch:
-    """Read stored rules; a row that was written past the model's checks is told apart."""
+def read_rows(rows: Iterable[tuple[Any, ...]]) -> Batch:
+    """Read rows of `as_rows`; a row that was written past the model's checks is told apart."""
     rules: list[Rule] = []
     unusable: dict[str, str] = {}
-    for row in rows:
-        rule, complaint = _read_row(row)
+    for values in rows:
+        rule, complaint = _read_row(values)
         if complaint:
             unusable[rule.key] = complaint
         rules.append(rule)
@@ -93,8 +92,9 @@ def read_rows(rows: Iterable[RuleRow]) -> Batch:
 
 # Reading a rule costs more than checking it, and few rules change from one check to the next.
 @lru_cache(maxsize=20_000)
-def _read_row(row: RuleRow) -> tuple[Rule, str]:
+def _read_row(values: tuple[Any, ...]) -> tuple[Rule, str]:
     """Return a rule, and why it cannot be judged or an empty string."""
+    row = RuleRow(*values)
     try:
         return to_rule(row), ""
     except InvalidValueError as error:
@@ -109,6 +109,19 @@ def _read_row(row: RuleRow) -> tuple[Rule, str]:
             snoozed_until=_at(row.snoozed_until),
         )
         return rule, f"the rule is not valid: {error}"
+
+
+def read_instance(rule: MonitorRule, *, watched_since: datetime) -> Rule:
+    """Return a rule that may not be stored yet as the core's value.
+
+    Raises InvalidValueError if it holds what no rule may.
+    """
+    values = {name: getattr(rule, name) for name in RuleRow._fields}
+    texts = {name: json.dumps(values[name]) for name in _LISTS}
+    snoozed = rule.snoozed_until.isoformat() if rule.snoozed_until else None
+    flags = {"notify_on_recovery": "1" if rule.notify_on_recovery else "0"}
+    dates = {"created_at": watched_since.isoformat(), "snoozed_until": snoozed}
+    return to_rule(RuleRow(**(values | texts | flags | dates)))
 
 
 def to_rule(row: RuleRow) -> Rule:
@@ -129,7 +142,8 @@ def to_rule(row: RuleRow) -> Rule:
         context=read_context(row.context_model, row.context_type, row.context_field),
         alert_after=row.alert_after,
         remind_hours=row.remind_hours,
-        notify_on_recovery=bool(row.notify_on_recovery),
+        # PostgreSQL writes "true", the others "1".
+        notify_on_recovery=row.notify_on_recovery in {"1", "true"},
         max_runtime_minutes=row.max_runtime_minutes,
         while_running=WhileRunning(row.while_running),
         snoozed_until=_at(row.snoozed_until),

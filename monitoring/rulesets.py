@@ -12,7 +12,7 @@ from monitoring.core.arguments import Arguments
 from monitoring.core.names import did_you_mean
 from monitoring.core.values import Rule
 from monitoring.models import MonitorRule
-from monitoring.rule_rows import Batch, RuleRow, as_rows, read_rows
+from monitoring.rule_rows import Batch, as_rows, read_rows
 
 BATCH_SIZE = 1000
 """Rules per transaction: bounds memory, the size of a statement and how long locks are held."""
@@ -42,7 +42,7 @@ class RuleSet:
         last_pk = 0
         while page := list(rows.filter(pk__gt=last_pk).order_by("pk")[:BATCH_SIZE]):
             last_pk = page[-1][0]
-            yield read_rows([RuleRow(*values) for values in page])
+            yield read_rows(page)
 
 
 def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:

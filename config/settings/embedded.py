@@ -5,6 +5,8 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from config import folder_broker
+
 SQLITE_OPTIONS = {
     # Web, worker and beat read and write at once. With SQLite's defaults a third of their
     # transactions fail with "database is locked"; with these four none does.
@@ -48,11 +50,12 @@ def with_sqlite_options(database: dict[str, Any]) -> dict[str, Any]:
 
 
 def folder_broker_options(data_dir: Path) -> dict[str, str]:
-    """Return Celery's transport options for a broker that is a folder, and create the folder.
+    """Return Celery's transport options for a broker that is a folder, and prepare both.
 
     Both directions share one folder: with two, nobody would read what another process wrote.
     The control folder lets `inspect`, `ping` and `revoke` reach the worker.
     """
+    folder_broker.install()
     queue = make_directory(data_dir / "broker" / "queue")
     control = make_directory(data_dir / "broker" / "control")
     return {

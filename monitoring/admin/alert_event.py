@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from monitoring.admin.base import (
-    HistoryAdmin,
     PrimaryKeyFilter,
     TaskFilter,
     link,
@@ -25,25 +24,26 @@ from monitoring.admin.base import (
 )
 from monitoring.admin.display import (
     EMPTY,
-    MESSAGE_TONES,
     VERDICT_TONES,
     Tone,
     aside,
     badge,
     code,
     duration,
-    excerpt,
     listed,
     window,
 )
+from monitoring.admin.event_messages import MessageInline
+from monitoring.admin.event_operations import EventOperations
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
 
-if TYPE_CHECKING:
-    _Inline = admin.TabularInline[Notification, AlertEvent]
-    _FormSet = BaseInlineFormSet[Notification, AlertEvent, Any]
-else:  # not subscriptable at run time
-    _Inline = admin.TabularInline
-    _FormSet = BaseInlineFormSet
+_RULE_FIELDS = {field.name: field for field in MonitorRule._meta.concrete_fields}
+
+
+def _spelt(value: object) -> str:
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
+    return listed(value) if isinstance(value, list) else str(value)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -78,58 +78,8 @@ class RuleFilter(PrimaryKeyFilter):
     model = MonitorRule
 
 
-class NewestMessages(_FormSet):
-    """Only the newest: JSON arguments send a message at every failing check."""
-
-    most = 50
-
-    def get_queryset(self) -> QuerySet[Notification]:
-        if not hasattr(self, "_newest"):
-            self._newest = super().get_queryset()[: self.most]
-        return self._newest
-
-
-class MessageInline(_Inline):
-    model = Notification
-    formset = NewestMessages
-    template = "admin/monitoring/readonly_inline.html"
-    sent = moment("sent_at", _("sent"))
-
-    fields = readonly_fields = ("message", "state_badge", "kind", "recipient", "sent", "problem")
-    verbose_name_plural = _("Messages")
-    can_delete = False
-    max_num = 0
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
-        return super().get_queryset(request).defer("facts", "text_body", "html_body")
-
-    def has_add_permission(self, request: HttpRequest, obj: AlertEvent | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return False
-
-    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        return may_view(request, Notification)
-
-    @admin.display(description=_("subject"))
-    def message(self, row: Notification) -> str:
-        return link(self.admin_site, Notification, row.pk, row.subject)
-
-    @admin.display(description=_("state"))
-    def state_badge(self, row: Notification) -> str:
-        return badge(row.get_state_display(), MESSAGE_TONES.get(row.state))
-
-    @admin.display(description=_("error"))
-    def problem(self, row: Notification) -> str:
-        return excerpt(row.error) or EMPTY
-
-
 @admin.register(AlertEvent)
-class AlertEventAdmin(HistoryAdmin):
+class AlertEventAdmin(EventOperations):
     opened = moment("opened_at", _("opened"))
     checked = moment("last_checked_at", _("last checked"))
     told = moment("last_message_at", _("last message"))
@@ -155,6 +105,27 @@ class AlertEventAdmin(HistoryAdmin):
     search_fields = ("^task_name", "^rule_name", "=task_id")
     search_help_text = _("Beginning of the task's or the rule's name, or the whole task id.")
     sortable_by = ("opened", "task")
+    export_fields = (
+        "id",
+        "task_name",
+        "rule_name",
+        "verdict",
+        "current_status",
+        "opened_at",
+        "resolved_at",
+        "resolution",
+        "failing_checks",
+        "task_id",
+        "started_at",
+        "finished_at",
+        "expected_statuses",
+        "lookback_hours",
+        "context_model",
+        "context_type",
+        "acknowledged_at",
+        "note",
+        "cause",
+    )
     inlines = (MessageInline,)
 
     def get_fieldsets(self, request: HttpRequest, obj: AlertEvent | None = None) -> Any:
@@ -169,7 +140,9 @@ class AlertEventAdmin(HistoryAdmin):
                 since[1:] = [("opened", "resolved"), ("failing_checks", "checked")]
                 since += [("told", "all_messages")]
             since += [("acknowledged", "acknowledged_by")] if obj.acknowledged_at else []
+            since += ["note"] if obj.note else []
             was += [("context_model", "context_type")] if obj.context_model else []
+            was += ["other_settings"] if obj.rule_settings else []
         return (
             (_("What failed"), {"fields": what}),
             (_("Since when"), {"fields": since}),
@@ -254,6 +227,17 @@ class AlertEventAdmin(HistoryAdmin):
     @admin.display(description=_("lookback window"))
     def lookback(self, row: AlertEvent) -> str:
         return window(row.lookback_hours)
+
+    @admin.display(description=_("other settings"))
+    def other_settings(self, row: AlertEvent) -> str:
+        """Return what else the rule said, in the words of the form; empty ones are left out."""
+        said = row.rule_settings if isinstance(row.rule_settings, dict) else {}
+        lines = (
+            (capfirst(str(_RULE_FIELDS[name].verbose_name)), _spelt(value))
+            for name, value in said.items()
+            if name in _RULE_FIELDS and value not in ("", [], None)
+        )
+        return format_html_join("", "<div>{}: {}</div>", lines) or EMPTY
 
     @admin.display(description=_("dependent tasks"))
     def dependents(self, row: AlertEvent) -> str:

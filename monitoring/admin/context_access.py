@@ -64,6 +64,14 @@ def may_use(model: type[Model], user: User) -> bool:
     return has_perm is not None and bool(has_perm(f"{model._meta.app_label}.{codename}"))
 
 
+def usable_field(label: str, path: str, user: User) -> type[Model] | None:
+    """Return the model of a context, if the user may read that field of it; else None."""
+    model = _find(label)
+    if model is None or not may_use(model, user) or leads_astray(model, path, user):
+        return None
+    return model
+
+
 def leads_astray(model: type[Model], path: str, user: User) -> bool:
     """Say whether a field path such as `user__password` crosses into a model out of bounds."""
     current = model

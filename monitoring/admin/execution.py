@@ -7,10 +7,10 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.admin.base import HistoryAdmin, TaskFilter, link, may_view, moment
+from monitoring.admin.base import TaskFilter, link, list_link, may_view, moment
 from monitoring.admin.display import (
     EMPTY,
     STATUS_TONES,
@@ -22,13 +22,14 @@ from monitoring.admin.display import (
     instant,
     preformatted,
 )
+from monitoring.admin.history_export import HistoryExport
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, TaskStatus
 
 _MOST_LINKS = 20
 
 
 @admin.register(BackgroundTask)
-class ExecutionAdmin(HistoryAdmin):
+class ExecutionAdmin(HistoryExport):
     list_display = (
         "status_badge",
         "task",
@@ -39,12 +40,32 @@ class ExecutionAdmin(HistoryAdmin):
         "worker",
         "queue",
         "context_id",
+        "watched",
     )
     list_display_links = ("task",)
     list_filter = ("status", TaskFilter)
     list_defer = ("stack_trace_errors", "parameters")
-    search_fields = ("^task_name", "^task_id", "=context_id")
-    search_help_text = _("Beginning of the task's name or id, or the whole context id.")
+    search_fields = ("^task_name", "^task_id", "=context_id", "errors")
+    search_help_text = _(
+        "Beginning of the task's name or id, the whole context id, or part of the error."
+    )
+    # Without parameters, which may hold secrets.
+    export_fields = (
+        "id",
+        "task_id",
+        "task_name",
+        "status",
+        "submitted_at",
+        "first_started_at",
+        "started_at",
+        "finished_at",
+        "retries",
+        "worker",
+        "queue",
+        "context_id",
+        "periodic_task_name",
+        "errors",
+    )
     # Only what an index can put in order.
     sortable_by = ("task",)
     started = moment("started_at", _("started"))
@@ -133,6 +154,15 @@ class ExecutionAdmin(HistoryAdmin):
     @admin.display(description=_("parameters"))
     def recorded_parameters(self, row: BackgroundTask) -> str:
         return preformatted(row.parameters)
+
+    @admin.display(description=_("watched"))
+    def watched(self, row: BackgroundTask) -> str:
+        """Return links to the rules and the alert events of the task; they cost no query."""
+        return format_html(
+            "{} · {}",
+            list_link(self.admin_site, MonitorRule, _("Rules"), task_name=row.task_name),
+            list_link(self.admin_site, AlertEvent, _("Alert events"), task_name=row.task_name),
+        )
 
     @admin.display(description=_("rules"))
     def rules(self, row: BackgroundTask) -> str:

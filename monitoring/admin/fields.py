@@ -62,7 +62,26 @@ class ListField(JSONFormField):  # type: ignore[misc]
         try:
             return [str(item) for item in self.read(given)]
         except InvalidValueError as error:
+            self._mark(given)
             raise ValidationError(capfirst(str(error)), code="not_readable") from None
+        except ValidationError:
+            self._mark(given)
+            raise
+
+    def _mark(self, given: object) -> None:
+        """Say at each item what is wrong with it alone, beside the error of the whole list."""
+        if isinstance(given, list):
+            found = {str(place): self._complaint(item) for place, item in enumerate(given)}
+            self.add_error({place: text for place, text in found.items() if text})
+
+    def _complaint(self, item: object) -> str:
+        try:
+            self.read([item])
+        except InvalidValueError as error:
+            return capfirst(str(error))
+        except ValidationError as error:
+            return " ".join(error.messages)
+        return ""
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         try:

@@ -26,7 +26,7 @@ from monitoring.admin.display import (
 )
 from monitoring.models import AlertEvent, Notification, NotificationState
 
-_MAIL_HEADERS = {
+MAIL_HEADERS = {
     # A mail holds what tasks and hosts wrote: nothing in it runs, loads or posts anything.
     "Content-Security-Policy": (
         "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -94,7 +94,7 @@ class NotificationAdmin(HistoryAdmin):
             raise PermissionDenied
         if row is None or not row.html_body:
             raise Http404
-        return HttpResponse(row.html_body, headers=_MAIL_HEADERS)
+        return HttpResponse(row.html_body, headers=MAIL_HEADERS)
 
     @admin.display(description=_("state"))
     def state_badge(self, row: Notification) -> str:

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
 
+from monitoring.admin.exchange import check_context
 from monitoring.core.arguments import parse_arguments
+from monitoring.exchange.conversion import convert, documented_rows
+from monitoring.exchange.rows import FileError
+from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import TASK_NAME, complain
 
 
@@ -40,6 +54,78 @@ def _problems(args: str, kwargs: str, name: str) -> Iterator[tuple[str, str]]:
 
 class CheckedPeriodicTaskAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
     form = CheckedPeriodicTaskForm
+    change_form_template = "admin/monitoring/periodic_task_change_form.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.to_rules_view)
+        name = "monitoring_periodictask_to_rules"
+        return [path("<path:object_id>/to-rules/", view, name=name), *super().get_urls()]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id)) if object_id else None
+        may = row is not None and self._may_convert(request, row)
+        context = (extra_context or {}) | {"may_become_rules": may and _is_convertible(row)}
+        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
+        return response
+
+    def _may_convert(self, request: HttpRequest, row: PeriodicTask) -> bool:
+        may_add = request.user.has_perm("monitoring.add_monitorrule")
+        return may_add and bool(self.has_change_permission(request, row))
+
+    def to_rules_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show which rules the documented arguments become; add them when that is confirmed."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404
+        if not self._may_convert(request, row):
+            raise PermissionDenied
+        context_is_theirs = partial(check_context, user=request.user)
+        try:
+            result = convert(
+                row, context_is_theirs, timezone.now(), dry_run=request.method != "POST"
+            )
+        except FileError as error:
+            for problem in error.problems:
+                self.message_user(request, problem, messages.ERROR)
+            return self._back(row)
+        rules = [one.instance for one in result]
+        if request.method == "POST":
+            self._log(request, row, rules)
+            text = ngettext("%d rule was added.", "%d rules were added.", len(rules)) % len(rules)
+            self.message_user(request, text, messages.SUCCESS)
+            return self._back(row)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Turn the arguments into rules"),
+            "opts": self.model._meta,
+            "original": row,
+            "rules": rules,
+        }
+        return TemplateResponse(request, "admin/monitoring/to_rules.html", context)
+
+    def _back(self, row: PeriodicTask) -> HttpResponse:
+        name = "admin:django_celery_beat_periodictask_change"
+        return HttpResponseRedirect(reverse(name, args=[row.pk], current_app=self.admin_site.name))
+
+    def _log(self, request: HttpRequest, row: PeriodicTask, rules: list[MonitorRule]) -> None:
+        write = LogEntry.objects.log_actions
+        user = request.user.pk or 0
+        write(user, rules, ADDITION, change_message=[{"added": {}}])
+        fields = ["Positional Arguments", "Keyword Arguments", "Description"]
+        write(user, [row], CHANGE, change_message=[{"changed": {"fields": fields}}])
+
+
+def _is_convertible(row: PeriodicTask) -> bool:
+    try:
+        return bool(documented_rows(row))
+    except FileError:
+        return False  # the form says what is wrong with them
 
 
 def replace_stock_admin(site: admin.AdminSite) -> bool:

@@ -1,4 +1,8 @@
-"""The values that a check reasons about: a rule, an execution, the evidence, a verdict."""
+"""The values that a check reasons about: a rule, an execution, the evidence, a verdict.
+
+Those that a check makes anew for each of ten thousand rules are named tuples: made in a third of
+the time that a frozen dataclass takes.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
 
 from monitoring.core.statuses import Status
 
@@ -14,6 +20,10 @@ MAX_LOOKBACK_HOURS = 87_600
 
 DEFAULT_LOOKBACK_HOURS = 1.0
 """Source: documented behaviour 10.3.1."""
+
+
+# Most rules share a few windows, and making one takes as long as comparing with it.
+_hours = lru_cache(maxsize=256)(lambda hours: timedelta(hours=hours))
 
 
 class WhileRunning(StrEnum):
@@ -78,14 +88,13 @@ class Rule:
 
     def window_start(self, now: datetime) -> datetime:
         """Return the start of the lookback window (documented behaviour 10.4.1)."""
-        return now - timedelta(hours=self.lookback_hours)
+        return now - _hours(self.lookback_hours)
 
     def is_snoozed(self, now: datetime) -> bool:
         return self.snoozed_until is not None and now < self.snoozed_until
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """One run of a task, as the task log tells it."""
 
     pk: int | str
@@ -110,8 +119,7 @@ class Waiting:
     """When the newest `Pending` and the newest `Queued` were submitted."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What the task log says about one rule."""
 
     latest: Execution | None = None
@@ -142,8 +150,7 @@ FAILING = frozenset(
 )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one check says of one rule, and on what grounds."""
 
     kind: VerdictKind

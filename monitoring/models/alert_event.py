@@ -25,6 +25,7 @@ class AlertEvent(models.Model):
         RULE_DISABLED = "rule_disabled", _("Rule disabled")
         RULE_DELETED = "rule_deleted", _("Rule deleted")
         RULE_RETARGETED = "rule_retargeted", _("Rule pointed at something else")
+        MANUAL = "manual", _("Resolved by hand")
 
     rule = models.ForeignKey(
         MonitorRule,
@@ -49,6 +50,12 @@ class AlertEvent(models.Model):
     dependent_tasks = models.JSONField(_("dependent tasks"), default=list)
     context_model = models.CharField(_("context model"), max_length=255, blank=True)
     context_type = ExactCharField(_("context type"), max_length=255, blank=True)
+    rule_settings = models.JSONField(
+        _("other settings of the rule"),
+        default=dict,
+        blank=True,
+        help_text=_("What else the rule said at the last failing check."),
+    )
     task_id = ExactCharField(_("task id"), max_length=255, blank=True)
     started_at = models.DateTimeField(_("started at"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
@@ -74,6 +81,11 @@ class AlertEvent(models.Model):
         on_delete=models.SET_NULL,
         related_name="+",
     )
+    note = models.TextField(
+        _("note"),
+        blank=True,
+        help_text=_("What people said when they acknowledged or resolved it."),
+    )
     cause = models.TextField(_("cause"), blank=True)
 
     objects = AlertEventQuerySet.as_manager()
@@ -82,6 +94,7 @@ class AlertEvent(models.Model):
         verbose_name = _("alert event")
         verbose_name_plural = _("alert events")
         ordering = ("-opened_at", "-pk")
+        permissions = (("acknowledge_alertevent", _("Can acknowledge and resolve alert events")),)
         indexes = (models.Index(fields=("task_name", "opened_at"), name="monitoring_event_task"),)
         constraints = (
             models.CheckConstraint(

@@ -11,4 +11,6 @@ def as_utc(value: datetime | str, zone: tzinfo | None) -> datetime:
     zone: what a naive one counts in, the `timezone` of the connection it came from.
     """
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return (at if at.tzinfo else at.replace(tzinfo=zone or UTC)).astimezone(UTC)
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=zone or UTC)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)

@@ -96,6 +96,10 @@ class MonitorRule(models.Model):
         verbose_name = _("rule")
         verbose_name_plural = _("rules")
         ordering = ("name",)
+        permissions = (
+            ("check_monitorrule", _("Can check rules now")),
+            ("snooze_monitorrule", _("Can snooze rules")),
+        )
         indexes = (models.Index(fields=("task_name",), name="monitoring_rule_task"),)
         constraints = (
             models.CheckConstraint(condition=~Q(name=""), name="monitoring_rule_has_name"),

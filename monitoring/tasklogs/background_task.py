@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from django.db import connections
+from django.db import connections, router
 from django.db.models import Count, Max, Min, QuerySet
 from django.db.models.functions import Left
 
@@ -27,30 +28,48 @@ _NEWEST_FIRST = ("-started_at", "-pk")
 _FINISHED = [status.value for status in FINISHED]
 
 
+def alias() -> str:
+    """Return the alias of the database that this log is read from."""
+    return router.db_for_read(BackgroundTask)
+
+
+def read_latest(rules: Sequence[Rule], now: datetime) -> dict[str, Execution]:
+    """Return the latest execution of each task that a rule without a context filter watches.
+
+    One query, however many there are.
+    """
+    return _latest((rule.task_name for rule in rules if rule.context is None), now)
+
+
 def gather(
-    rules: Sequence[Rule], now: datetime, *, watching_since: datetime | None = None
+    rules: Sequence[Rule],
+    now: datetime,
+    recording_since: datetime | None,
+    latest: dict[str, Execution],
 ) -> dict[str, Evidence]:
     """Return what the log says about each rule, by rule key.
 
     The number of queries depends on which kinds of rules there are, never on how many. Of the
     executions only what a verdict needs is read; `describe` reads the rest for those that matter.
-    watching_since: when somebody first asked; recording is taken to have begun by then.
+    recording_since: from when on the log holds whatever ran; None: it never held anything.
+    latest: from `read_latest`.
     """
-    since = min((at for at in (log_since(), watching_since) if at), default=None)
     plain = [rule for rule in rules if rule.context is None]
-    found = _plain_executions(plain, now)
+    found = _plain_executions(plain, now, latest)
     waiting = read_waiting(
         rule.task_name for rule in plain if NOT_STARTED.intersection(rule.expected_statuses)
     )
     nothing = Waiting()
     evidence = {
         rule.key: found.evidence(
-            rule.task_name, waiting.get(rule.task_name, nothing) if waiting else nothing, since
+            rule.task_name,
+            waiting.get(rule.task_name, nothing) if waiting else nothing,
+            recording_since,
         )
         for rule in plain
     }
     filtered = [rule for rule in rules if rule.context is not None]
-    return evidence | _filtered_evidence(filtered, now, since)
+    return evidence | _filtered_evidence(filtered, now, recording_since)
 
 
 def log_since() -> datetime | None:
@@ -112,9 +131,9 @@ class _Found:
         )
 
 
-def _plain_executions(rules: Sequence[Rule], now: datetime) -> _Found:
-    """Find the latest executions, and others only for the rules whose verdict turns on them."""
-    found = _Found(latest=_latest((rule.task_name for rule in rules), now))
+def _plain_executions(rules: Sequence[Rule], now: datetime, latest: dict[str, Execution]) -> _Found:
+    """Find other executions than the latest for the rules whose verdict turns on them."""
+    found = _Found(latest=latest)
     started = _started(now)
     in_progress = {
         rule.task_name
@@ -159,13 +178,12 @@ def _newest(rows: QuerySet[BackgroundTask], task_names: Iterable[str]) -> dict[s
     found = newest(rows, task_names, ("id", "task_name", "status", "started_at"), *_NEWEST_FIRST)
     zone = connections[rows.db].timezone
     return {
-        name: Execution(
-            pk=pk, task_name=name, status=_status(status), started_at=as_utc(started_at, zone)
-        )
+        name: Execution(pk, name, _status(status), as_utc(started_at, zone))
         for pk, name, status, started_at in found
     }
 
 
+@lru_cache(maxsize=64)
 def _status(text: str) -> Status:
     # MariaDB's check of the column ignores case, so a row may hold another spelling.
     return parse_status(text) or Status(text)

@@ -10,7 +10,10 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 
+from tests.admin.browser import complaints, live_server, page
 from tests.factories import superuser
+
+__all__ = ["complaints", "live_server", "page"]
 
 
 def staff(username: str, *codenames: str) -> Any:
@@ -43,8 +46,17 @@ def vera(db: None) -> Client:
 
 @pytest.fixture
 def ed(db: None) -> Client:
-    actions = ("add", "change", "delete", "view")
+    actions = ("add", "change", "delete", "view", "snooze")
     return client_of(staff("ed", *(f"{action}_monitorrule" for action in actions)))
+
+
+@pytest.fixture
+def olga(db: None) -> Client:
+    """Who is on call: looks at everything, checks, snoozes, acknowledges, and edits no rule."""
+    models = ("monitorrule", "alertevent", "notification", "backgroundtask", "monitorrun")
+    views = (f"view_{model}" for model in models)
+    actions = ("check_monitorrule", "snooze_monitorrule", "acknowledge_alertevent")
+    return client_of(staff("olga", *views, *actions))
 
 
 @pytest.fixture

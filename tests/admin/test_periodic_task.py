@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from django.contrib import admin
 from django.contrib.admin import AdminSite
+from django.core import mail
 from django.test import Client
 from django_celery_beat.admin import PeriodicTaskAdmin
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring.admin.periodic_task import CheckedPeriodicTaskAdmin, replace_stock_admin
+from monitoring.doors import check
+from monitoring.models import AlertEvent, MonitorRule
 from tests.admin.data import HOSTILE
 
 pytestmark = pytest.mark.django_db
@@ -163,3 +167,66 @@ def test_a_page_of_the_hosts_own_is_left_alone(site: AdminSite) -> None:
 def test_a_site_without_such_a_page_does_not_get_one(site: AdminSite) -> None:
     assert not replace_stock_admin(site)
     assert PeriodicTask not in site._registry
+
+
+class TestDocumentedArgumentsBecomeRules:
+    @pytest.fixture
+    def row(self) -> PeriodicTask:
+        schedule, _ = IntervalSchedule.objects.get_or_create(every=5, period="minutes")
+        return PeriodicTask.objects.create(
+            name="Old", task="monitor_task_status", interval=schedule, args=GOOD, description="Ours"
+        )
+
+    def address(self, row: PeriodicTask) -> str:
+        return f"/admin/django_celery_beat/periodictask/{row.pk}/to-rules/"
+
+    def test_by_a_link_that_only_such_a_task_has(self, root: Client, row: PeriodicTask) -> None:
+        page = f"/admin/django_celery_beat/periodictask/{row.pk}/change/"
+        assert self.address(row) in root.get(page).content.decode()
+
+        PeriodicTask.objects.update(args="[]")
+        assert self.address(row) not in root.get(page).content.decode()
+
+    def test_which_are_shown_before_anything_changes(self, root: Client, row: PeriodicTask) -> None:
+        page = root.get(self.address(row)).content.decode()
+
+        assert "<td>sync</td><td>Completed</td><td>1.5</td>" in page
+        assert not MonitorRule.objects.exists()
+
+    def test_and_the_task_then_checks_them_and_keeps_its_old_arguments(
+        self, root: Client, row: PeriodicTask
+    ) -> None:
+        root.post(self.address(row))
+
+        rule = MonitorRule.objects.get()
+        row.refresh_from_db()
+        assert (rule.name, rule.lookback_hours, rule.remind_hours) == ("sync", 1.5, 0)
+        assert (row.args, row.kwargs) == ("[]", '{"rules": ["sync"]}')
+        assert row.description == f"Ours\nArguments before they became rules: {GOOD}"
+
+    def test_and_the_open_events_of_the_arguments_are_closed_without_a_message(
+        self, root: Client, row: PeriodicTask
+    ) -> None:
+        check(json.loads(row.args), {}, periodic_task="Old")
+        mail.outbox.clear()
+
+        root.post(self.address(row))
+
+        event = AlertEvent.objects.get()
+        assert (event.is_open, event.resolution) == (False, "rule_retargeted")
+        assert mail.outbox == []
+
+    def test_unless_a_rule_of_that_name_is_there(self, root: Client, row: PeriodicTask) -> None:
+        MonitorRule.objects.create(name="sync", task_name="another")
+
+        response = root.post(self.address(row), follow=True)
+
+        assert 'already a rule named "sync"' in str(next(iter(response.context["messages"])))
+        row.refresh_from_db()
+        assert row.args == GOOD
+
+    def test_only_for_those_who_may_add_rules_and_change_the_task(
+        self, ed: Client, row: PeriodicTask
+    ) -> None:
+        assert ed.post(self.address(row)).status_code == 403
+        assert not MonitorRule.objects.exists()

@@ -21,7 +21,7 @@ from monitoring.core.values import (
     Waiting,
     WhileRunning,
 )
-from monitoring.core.verdicts import judge
+from monitoring.core.verdicts import is_plainly_ok, judge
 from tests.core import strategies
 from tests.core.building import NOW, ago, evidence, execution, rule, stored_rule, verdict
 from tests.core.strategies import evidence_of
@@ -434,7 +434,7 @@ def test_a_stored_rule_does_not_miss_what_a_young_log_cannot_show() -> None:
     assert judge(stored_rule(lookback_hours=25), log, NOW) == Verdict(
         kind=VerdictKind.UNKNOWN,
         current_status="Unknown",
-        reason="log covers 3.00 of 25 h",
+        reason="log covers 3 of 25 h",
         young_log=True,
     )
 
@@ -444,13 +444,13 @@ def test_a_rule_younger_than_its_window_is_not_failing_either() -> None:
 
     outcome = judge(young, evidence(log_since=ago(days=30)), NOW)
 
-    assert (outcome.reason, outcome.young_log) == ("log covers 4.00 of 25 h", True)
+    assert (outcome.reason, outcome.young_log) == ("rule has watched for 4 of 25 h", True)
 
 
 def test_a_log_that_never_recorded_covers_nothing() -> None:
     outcome = judge(stored_rule(), evidence(log_since=None), NOW)
 
-    assert (outcome.kind, outcome.reason) == (VerdictKind.UNKNOWN, "log covers 0.00 of 1 h")
+    assert (outcome.kind, outcome.reason) == (VerdictKind.UNKNOWN, "log covers 0 of 1 h")
 
 
 @pytest.mark.parametrize("youngest", ["log_since", "watched_since"])
@@ -508,7 +508,7 @@ def test_an_unusable_log_is_unknown_with_its_reason() -> None:
     ids=["empty", "good", "bad"],
 )
 def test_an_unusable_log_is_never_an_alert_nor_an_ok(log: Evidence) -> None:
-    assert found(rule(), replace(log, unusable="it failed")) is VerdictKind.UNKNOWN
+    assert found(rule(), log._replace(unusable="it failed")) is VerdictKind.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -574,6 +574,34 @@ def test_a_plain_rule_does_what_the_documentation_says_in_four_steps(
         documented = "ok" if latest.status in expected else "status_mismatch"
 
     assert found(rule(*expected, lookback_hours=hours), evidence_of(log)) == documented
+
+
+@given(strategies.rules, st.lists(strategies.executions(), max_size=4), strategies.waiting)
+def test_what_is_plainly_ok_is_judged_ok_on_the_latest_execution(
+    some: Rule, log: list[Execution], queue: Waiting
+) -> None:
+    told = evidence_of(log, queue)
+
+    if is_plainly_ok(some, told.latest, NOW):
+        outcome = judge(some, told, NOW)
+        assert (outcome.kind, outcome.execution) == (VerdictKind.OK, told.latest)
+
+
+@pytest.mark.parametrize("status", STARTED, ids=str)
+def test_only_a_finished_and_expected_execution_is_plainly_ok(status: Status) -> None:
+    expects_all, latest = rule(*Status), execution(status)
+
+    assert is_plainly_ok(expects_all, latest, NOW) == (status in FINISHED)
+    assert not is_plainly_ok(rule(*(set(Status) - {status})), latest, NOW)
+    assert not is_plainly_ok(expects_all, None, NOW)
+
+
+def test_an_execution_is_plainly_ok_up_to_the_very_edge_of_the_window() -> None:
+    at_the_edge = execution(Status.COMPLETED, started_at=NOW - timedelta(hours=1))
+    before_it = at_the_edge._replace(started_at=at_the_edge.started_at - timedelta(microseconds=1))
+
+    assert is_plainly_ok(rule(), at_the_edge, NOW)
+    assert not is_plainly_ok(rule(), before_it, NOW)
 
 
 @given(strategies.rules, st.lists(strategies.executions(), max_size=4), strategies.waiting)

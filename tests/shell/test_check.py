@@ -23,6 +23,7 @@ from monitoring.models import (
     Notification,
     RuleState,
 )
+from monitoring.rule_rows import key_of
 from monitoring.tasklogs import background_task
 from monitoring.tasks import monitor_task_status
 from tests.factories import NOW, ago, execution, rule, superuser
@@ -538,6 +539,62 @@ class TestARuleThatCannotBeChecked:
         assert not mailoutbox
 
 
+class TestATaskLogThatCannotBeRead:
+    @pytest.fixture(autouse=True)
+    def broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(*_: object) -> None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT nothing FROM no_such_table")
+
+        monkeypatch.setattr("monitoring.tasklogs.background_task._latest", fail)
+
+    def test_makes_every_rule_unknown_and_says_why(self) -> None:
+        rule("sync")
+        rule("report")
+
+        found = doors.check((), {})
+
+        assert found.counts["unknown"] == 2
+        assert {one["task_name"] for one in found.unknown} == {"report", "sync"}
+        assert "the task log cannot be read" in found.unknown[0]["reason"]
+        assert MonitorRun.objects.get().state == "complete"
+
+    def test_leaves_open_events_as_they_are(self) -> None:
+        row = rule("sync")
+        opened = AlertEvent.objects.create(
+            rule=row,
+            task_name="sync",
+            key=key_of(row),
+            open_key=key_of(row),
+            verdict="status_mismatch",
+            current_status="Stopped",
+            lookback_hours=1,
+            opened_at=ago(hours=1),
+            last_checked_at=ago(hours=1),
+        )
+
+        doors.check((), {})
+
+        assert AlertEvent.objects.open().get() == opened
+        assert Notification.objects.count() == 0
+
+    def test_is_told_of_at_the_third_check(self, clock: time_machine.Traveller) -> None:
+        superuser()
+        rule("sync")
+        for _ in range(3):
+            doors.check((), {})
+            clock.shift(300)
+
+        (message,) = Notification.objects.all()
+        assert message.subject == "[ALERT] sync Cannot Be Checked"
+
+    def test_lets_the_task_end_with_an_error_that_says_so(self, monitor: Monitor) -> None:
+        rule("sync")
+
+        with pytest.raises(ValueError, match="the task log cannot be read"):
+            monitor()
+
+
 class TestAYoungLog:
     def test_it_does_not_alarm(self, monitor: Monitor, mailoutbox: Mailbox) -> None:
         superuser()
@@ -554,7 +611,7 @@ class TestAYoungLog:
         rule("sync", name="Nightly", lookback_hours=25)
 
         assert monitor()["unknown_rules"] == [
-            {"rule": "Nightly", "task_name": "sync", "reason": "log covers 3.00 of 25 h"}
+            {"rule": "Nightly", "task_name": "sync", "reason": "log covers 3 of 25 h"}
         ]
 
     def test_it_is_no_error_of_the_check(self, monitor: Monitor) -> None:
@@ -577,7 +634,7 @@ class TestAYoungLog:
         execution("other", started=ago(days=30))
         rule("sync", lookback_hours=25, created_at=ago(hours=1))
 
-        assert monitor()["unknown_rules"][0]["reason"] == "log covers 1.00 of 25 h"
+        assert monitor()["unknown_rules"][0]["reason"] == "rule has watched for 1 of 25 h"
 
     def test_a_failure_that_the_log_does_show_alerts_at_once(self, monitor: Monitor) -> None:
         superuser()
@@ -774,7 +831,7 @@ class TestADatabaseWithATimeZoneOfItsOwn:
     def test_a_young_rule_is_as_young_as_it_was(self, monitor: Monitor, old_log: None) -> None:
         rule("sync", lookback_hours=25, created_at=ago(hours=3))
 
-        assert monitor()["unknown_rules"][0]["reason"] == "log covers 3.00 of 25 h"
+        assert monitor()["unknown_rules"][0]["reason"] == "rule has watched for 3 of 25 h"
 
     def test_a_snooze_ends_when_it_did(
         self, monitor: Monitor, old_log: None, mailoutbox: Mailbox

@@ -100,7 +100,7 @@ class TestTheExitStatus:
         status, output, errors = check()
 
         assert status == 2
-        assert "  UNKNOWN  sync rule: log covers 3.00 of 25 h\n" in output
+        assert "  UNKNOWN  sync rule: rule has watched for 3 of 25 h\n" in output
         assert errors == ""
 
     def test_is_2_when_a_message_has_nobody_to_go_to(self, check: Check) -> None:

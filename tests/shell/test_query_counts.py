@@ -226,4 +226,4 @@ def test_a_second_batch_costs_as_much_as_the_first(monkeypatch: pytest.MonkeyPat
 def test_a_check_of_nothing_costs_next_to_nothing() -> None:
     queries, _ = check()
 
-    assert queries <= 12
+    assert queries <= 16

@@ -51,7 +51,7 @@ def said(
 ) -> dict[str, Any]:
     """Return the facts of one message."""
     verdict: Verdict = judge(rule, Evidence(latest=execution), NOW)
-    return facts(rule, replace(verdict, **changes), kind, NOW, opened_at=ago(hours=3))
+    return facts(rule, verdict._replace(**changes), kind, NOW, opened_at=ago(hours=3))
 
 
 def words(text: str) -> str:
@@ -333,7 +333,7 @@ class TestOurTemplate:
 
     @pytest.mark.parametrize("part", ["text_body", "html_body"])
     def test_both_say_what_still_runs(self, part: str) -> None:
-        running = replace(STOPPED, status=Status.RUNNING, started_at=ago(hours=9), finished_at=None)
+        running = STOPPED._replace(status=Status.RUNNING, started_at=ago(hours=9), finished_at=None)
 
         text = words(getattr(rendering.render(said(execution=running), None), part))
 
@@ -380,7 +380,7 @@ class TestEscaping:
     RULE = replace(
         RULE, task_name=HOSTILE, name=HOSTILE, description=HOSTILE, dependent_tasks=(HOSTILE,)
     )
-    EXECUTION = replace(STOPPED, task_name=HOSTILE, error=HOSTILE, worker=HOSTILE, task_id=HOSTILE)
+    EXECUTION = STOPPED._replace(task_name=HOSTILE, error=HOSTILE, worker=HOSTILE, task_id=HOSTILE)
 
     def test_the_html_part_shows_foreign_text_as_text(self) -> None:
         page = rendering.render(said(self.RULE, self.EXECUTION), None).html_body
@@ -515,6 +515,6 @@ class TestWhatTheHostsSettingsDoNotChange:
 
 def test_a_point_in_time_survives_the_outbox() -> None:
     at = NOW + timedelta(microseconds=123456)
-    written = said(execution=replace(STOPPED, started_at=at))
+    written = said(execution=STOPPED._replace(started_at=at))
 
     assert rendering.template_context(written, None)["started_at"] == at

@@ -11,13 +11,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from monitoring import doors, periodic_tasks
+from monitoring.management.commands import _exchange as exchange
 from monitoring.reports import Report
 
 ALL_OK, SOME_FAILING, COULD_NOT_CHECK = 0, 1, 2
+SOME_NOT_WRITTEN = 1
 
 
 class Command(BaseCommand):
-    help = "Check Celery tasks against their rules."
+    help = "Check Celery tasks against their rules; move rules in and out."
 
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="command", required=True)
@@ -52,14 +54,21 @@ class Command(BaseCommand):
             "--every", type=int, default=5, metavar="MINUTES", help="how often (default: 5)"
         )
 
-        for subparser in (check, install):
+        for subparser in (check, install, *exchange.add_subcommands(commands)):
             _accept_common_options(subparser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["command"] == "install-schedules":
-            self._install_schedules(options["every"])
-        else:
-            self._check(options)
+        match options["command"]:
+            case "install-schedules":
+                self._install_schedules(options["every"])
+            case "import":
+                exchange.run_import(
+                    options["file"], dry_run=options["dry_run"], write=self.stdout.write
+                )
+            case "export":
+                self._export(options["format"], options["file"])
+            case _:
+                self._check(options)
 
     def _install_schedules(self, every_minutes: int) -> None:
         if every_minutes < 1:
@@ -68,6 +77,19 @@ class Command(BaseCommand):
         state = "enabled" if row.enabled else "disabled: enable it in the admin"
         what = "created" if is_new else "already there, left as it is"
         self.stdout.write(f'periodic task "{row.name}" {what} ({row.scheduler}, {state})')
+
+    def _export(self, format_: str, path: Path | None) -> None:
+        exported = exchange.exported(format_)
+        if path is None:
+            self.stdout.write(exported.text, ending="")
+        else:
+            exchange.save(path, exported.text)
+        for note in exported.notes:
+            self.stderr.write(self.style.WARNING(note))
+        for complaint in exported.complaints:
+            self.stderr.write(self.style.ERROR(complaint))
+        if exported.complaints:
+            sys.exit(SOME_NOT_WRITTEN)
 
     def _check(self, options: dict[str, Any]) -> None:
         positional, keywords = _call(options)

@@ -28,6 +28,9 @@ def celery_settings(
         options = {
             "global_keyprefix": f"{prefix}:",
             "visibility_timeout": visibility_timeout,
+            # Look for them every second, not every hundred.
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
         }
     elif broker_url.startswith("amqp"):
         # Its connections have a name of their own: kombu would share a pool between sessions.

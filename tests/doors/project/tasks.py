@@ -131,27 +131,33 @@ def ignore_itself() -> None:
     raise Ignore
 
 
-@shared_task(name="door.die")
 def die() -> None:
     """Kill the process that runs it, as the kernel does when memory runs out."""
+    # If it dies at once, the worker may not have heard yet that it runs, and never misses it.
+    time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@shared_task(name="door.die_once", bind=True, acks_late=True, reject_on_worker_lost=True)
-def die_once(self: AnyTask, key: str) -> str:
-    """Kill its process the first time; the broker hands the message out again."""
+@shared_task(name="door.die")
+def die_always() -> None:
+    die()
+
+
+@shared_task(name="door.die_once", acks_late=True, reject_on_worker_lost=True)
+def die_once(key: str) -> str:
+    """Die the first time; the broker hands the message out again."""
     if not (gates() / f"{key}.died").exists():
         note(f"{key}.died")
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
     return "alive"
 
 
 # Celery 5.7 and newer; older ones do not know the option and let the task fail.
 @shared_task(name="door.die_and_retry", bind=True, retry_on_worker_lost=True, default_retry_delay=1)
 def die_and_retry(self: AnyTask) -> str:
-    """Kill its process the first time; the worker sends the task once more."""
+    """Die the first time; the worker sends the task once more."""
     if self.request.retries == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+        die()
     return "alive"
 
 

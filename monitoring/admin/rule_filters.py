@@ -1,0 +1,115 @@
+"""Filters of the list of rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.admin.base import LinkedFilter, may_view
+from monitoring.core.values import FAILING
+from monitoring.models import AlertEvent, MonitorRule, RuleState
+from monitoring.rule_rows import key_of
+
+
+class AlertFilter(admin.SimpleListFilter):
+    title = _("alert event")
+    parameter_name = "alert"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        if not may_view(request, AlertEvent):
+            return []
+        return [("open", _("Open now")), ("none", _("None open"))]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[MonitorRule]
+    ) -> QuerySet[MonitorRule]:
+        is_open = Exists(AlertEvent.objects.open().filter(rule=OuterRef("pk")))
+        if self.lookup_choices and self.value() == "open":
+            return queryset.filter(is_open)
+        if self.lookup_choices and self.value() == "none":
+            return queryset.exclude(is_open)
+        return queryset
+
+
+class SnoozeFilter(admin.SimpleListFilter):
+    title = _("snoozed")
+    parameter_name = "snoozed"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        return [("yes", _("Yes")), ("no", _("No"))]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[MonitorRule]
+    ) -> QuerySet[MonitorRule]:
+        if self.value() == "yes":
+            return queryset.filter(snoozed_until__gt=timezone.now())
+        if self.value() == "no":
+            return queryset.exclude(snoozed_until__gt=timezone.now())
+        return queryset
+
+
+class VerdictFilter(admin.SimpleListFilter):
+    """By what the last check found. A rule that was pointed elsewhere since was never checked."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        return [
+            ("ok", _("OK")),
+            ("failing", _("Failing")),
+            ("unknown", _("Unknown")),
+            ("never", _("Never checked")),
+        ]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[MonitorRule]
+    ) -> QuerySet[MonitorRule]:
+        value = self.value()
+        verdicts: dict[str | None, list[str]] = {
+            "ok": ["ok"],
+            "unknown": ["unknown"],
+            "failing": [kind.value for kind in FAILING],
+        }
+        states = RuleState.objects.filter(key__startswith="rule:").exclude(verdict="")
+        if value in verdicts:
+            keys = states.filter(verdict__in=verdicts[value]).values_list("key", flat=True)
+            return queryset.filter(pk__in=_rules_of(keys))
+        if value == "never":
+            return queryset.exclude(pk__in=_rules_of(states.values_list("key", flat=True)))
+        return queryset
+
+
+def _rules_of(keys: Any) -> list[int]:
+    """Return the rules that states belong to: the key holds the number and what was watched."""
+    found = {key: int(key.split(":")[1]) for key in keys}
+    rows = MonitorRule.objects.in_bulk(set(found.values()))
+    return [pk for key, pk in found.items() if pk in rows and key_of(rows[pk]) == key]
+
+
+class RecipientFilter(LinkedFilter):
+    """By an address that the rule names; the page shows it only while it is in force."""
+
+    title = _("recipient")
+    parameter_name = "recipient"
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[MonitorRule]
+    ) -> QuerySet[MonitorRule]:
+        value = self.value()
+        if not value:
+            return queryset
+        named = queryset.filter(notify_to__icontains=value)
+        exact = [row.pk for row in named.only("notify_to") if value in row.notify_to]
+        return queryset.filter(pk__in=exact)

@@ -1,0 +1,126 @@
+"""The form of a rule: one error per wrong value, at its field."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+
+from monitoring.admin.context_access import ContextRefusedError, User, require
+from monitoring.admin.fields import ListField
+from monitoring.core.fields import read_addresses, read_context, read_names, read_statuses
+from monitoring.models import MonitorRule, TaskStatus
+from monitoring.models.rule import default_expected_statuses
+
+if TYPE_CHECKING:
+    _Form = forms.ModelForm[MonitorRule]
+else:  # not subscriptable at run time
+    _Form = forms.ModelForm
+
+CONTEXT = ("context_model", "context_field", "context_type")
+
+
+def _read_all_addresses(value: object) -> Sequence[str]:
+    """Return addresses; a form, unlike a check, refuses the list for one that is wrong."""
+    addresses, complaints = read_addresses(value)
+    if complaints:
+        raise ValidationError(
+            [ValidationError(capfirst(text), code="not_readable") for text in complaints]
+        )
+    return addresses
+
+
+class RuleForm(_Form):
+    """One error per wrong value, at its field, in the words of the JSON arguments' errors."""
+
+    user: User
+
+    expected_statuses = ListField(
+        name=_("Expected statuses"),
+        required=True,
+        initial=default_expected_statuses,
+        items={"choices": list(TaskStatus.values), "widget": "multiselect"},
+        read=read_statuses,
+        help_text=_("Any of these is fine; everything else alerts."),
+    )
+    notify_to = ListField(
+        name=_("Notify"),
+        items={"placeholder": "team@example.com"},
+        read=_read_all_addresses,
+        help_text=_("E-mail addresses. None: all superusers who have one."),
+    )
+    dependent_tasks = ListField(
+        name=_("Dependent tasks"),
+        items={"placeholder": _("name of a task")},
+        read=read_names,
+        help_text=_("Tasks that suffer when this one fails; the mail warns of them."),
+    )
+
+    class Meta:
+        model = MonitorRule
+        fields = (
+            "name",
+            "task_name",
+            "enabled",
+            "expected_statuses",
+            "lookback_hours",
+            "max_runtime_minutes",
+            "while_running",
+            "notify_to",
+            "description",
+            "alert_after",
+            "remind_hours",
+            "notify_on_recovery",
+            "snoozed_until",
+            "dependent_tasks",
+            *CONTEXT,
+        )
+        labels = {
+            "max_runtime_minutes": _("Longest runtime, in minutes"),
+            "lookback_hours": _("Look back, in hours"),
+            "alert_after": _("Alert after"),
+            "remind_hours": _("Remind every, in hours"),
+            "description": _("What to do"),
+        }
+        help_texts = {
+            "name": _("Names the rule in lists, mails and commands."),
+            "lookback_hours": _(
+                "A little longer than the gap between two runs: 1 to 2 for an hourly task, "
+                "24 to 25 for a daily one, 168 to 170 for a weekly one. 1.5 is 90 minutes."
+            ),
+            "max_runtime_minutes": _("Running for longer is a failure. Empty: no limit."),
+            "while_running": _("What to make of an execution that has not finished."),
+            "description": _("Shown in the mail; a good place for a link to a runbook."),
+            "alert_after": _("Failing checks in a row before the first message."),
+            "remind_hours": _("While it keeps failing. 0: at every check. Empty: never."),
+            "notify_on_recovery": _("Tell those who got the alert when it is fine again."),
+            "snoozed_until": _("No message goes out before then; checks go on."),
+            "context_model": _("Model whose row says what an execution was for: gap.Session."),
+            "context_field": _("Field of that model. Empty: its default, if it has one."),
+            "context_type": _("Watch only executions whose row has this value there."),
+        }
+        widgets = {
+            "description": forms.Textarea(attrs={"rows": 4}),
+            "context_model": forms.TextInput(attrs={"class": "vTextField"}),
+        }
+
+    def _post_clean(self) -> None:
+        # After the model's own clean(), which would take a refused context for half a one.
+        super()._post_clean()  # type: ignore[misc]
+        if set(CONTEXT) & set(self.changed_data) and not set(CONTEXT) & set(self.errors):
+            self._check_context()
+
+    def _check_context(self) -> None:
+        """Refuse a context that the editor changes into one that is not theirs to use."""
+        model, field, value = (self.cleaned_data[name] for name in CONTEXT)
+        context = read_context(model, value, field)
+        if context is None:
+            return
+        try:
+            require(context, self.user)
+        except ContextRefusedError as refusal:
+            self.add_error(refusal.field, str(refusal))

@@ -1,0 +1,276 @@
+"""The live preview beside the rule form, and what its fields suggest while one types."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from celery import current_app
+from django.apps import apps
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDenied
+from django.db import DatabaseError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+from django_celery_beat.models import PeriodicTask
+
+from monitoring.admin.base import MonitoringAdmin, may_view
+from monitoring.admin.context_access import may_use, usable_field
+from monitoring.admin.display import (
+    VERDICT_TONES,
+    Tone,
+    badge,
+    duration,
+    window,
+)
+from monitoring.admin.notification import MAIL_HEADERS
+from monitoring.admin.strip import described, strip
+from monitoring.contexts import default_field
+from monitoring.core.fields import InvalidValueError
+from monitoring.core.names import did_you_mean
+from monitoring.core.rhythm import longest_gap, suggested_hours
+from monitoring.core.values import Execution
+from monitoring.models import BackgroundTask, MonitorRule, VerdictChoices
+from monitoring.periodic_tasks import longest_wait
+from monitoring.previews import Preview, preview
+from monitoring.recorder import is_ignored
+from monitoring.tasklogs.history import recent, seen_names
+
+STRIP = 30
+# What even those who may view a row are not shown: the hash of a password, an API key.
+_MAY_BE_SECRET = re.compile("pass|secret|token|key|session|hash|salt", re.IGNORECASE)
+MOST_SUGGESTIONS = 20
+_NOT_JUDGED = frozenset({"name", "description", "snoozed_until", "enabled"})
+"""Fields whose errors do not keep a rule from being previewed."""
+
+
+class RulePreview(MonitoringAdmin):
+    """Adds the addresses that the script of the form asks; nothing there changes anything."""
+
+    def get_urls(self) -> list[URLPattern]:
+        views = {
+            "preview": require_POST(self.preview_view),
+            "preview-mail": require_POST(self.preview_mail_view),
+            "suggest": require_safe(self.suggest_view),
+        }
+        return [
+            path(
+                f"{name}/",
+                self.admin_site.admin_view(view),
+                name=f"monitoring_monitorrule_{name.replace('-', '_')}",
+            )
+            for name, view in views.items()
+        ] + super().get_urls()
+
+    def preview_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+        """Return what the template of the form needs to find these views."""
+        may = self.has_change_permission if object_id else self.has_add_permission
+        allowed = may(request)
+        query = "?" + urlencode({"rule": unquote(object_id)}) if object_id else ""
+        return {
+            "preview_url": self._address("preview") + query if allowed else "",
+            "preview_mail_url": self._address("preview_mail") + query,
+            "suggest_url": self._address("suggest"),
+        }
+
+    def _address(self, name: str) -> str:
+        return reverse(f"admin:monitoring_monitorrule_{name}", current_app=self.admin_site.name)
+
+    def _may_write(self, request: HttpRequest, row: MonitorRule | None) -> bool:
+        if row is None:
+            return self.has_add_permission(request)
+        return self.has_change_permission(request, row)
+
+    # The preview
+
+    def preview_view(self, request: HttpRequest) -> HttpResponse:
+        """Return what the rule in the form would say now, as a panel and notes to its fields."""
+        form = self._form(request)
+        row: MonitorRule = form.instance
+        runs = self._runs_of(request, row.task_name)
+        panel: dict[str, Any] = {"errors": _errors(form)}
+        if not panel["errors"]:
+            try:
+                panel |= _shown(preview(row, timezone.now()))
+            except InvalidValueError as error:
+                panel["errors"] = [str(error)]
+        panel |= {
+            "strip": strip(runs) if runs else "",
+            "runs": [described(one) for one in runs],
+            "may_view_log": may_view(request, BackgroundTask),
+        }
+        html = render_to_string("admin/monitoring/preview.html", panel, request)
+        return JsonResponse({"panel": html, "notes": self._notes(request, form, runs)})
+
+    def preview_mail_view(self, request: HttpRequest) -> HttpResponse:
+        """Return the HTML part of the mail, for a frame that nothing gets out of."""
+        form = self._form(request)
+        if _errors(form):
+            raise Http404
+        try:
+            mail = preview(form.instance, timezone.now()).mail
+        except InvalidValueError:
+            raise Http404 from None
+        return HttpResponse(mail.html_body, headers=MAIL_HEADERS)
+
+    def _form(self, request: HttpRequest) -> Any:
+        pk = request.GET.get("rule", "")
+        row = self.get_object(request, pk) if pk else None
+        if (pk and row is None) or not self._may_write(request, row):
+            raise PermissionDenied
+        form = self.get_form(request, row, change=row is not None)(request.POST, instance=row)
+        form.is_valid()
+        return form
+
+    def _runs_of(self, request: HttpRequest, task_name: str) -> list[Execution]:
+        if not task_name or not may_view(request, BackgroundTask):
+            return []
+        return recent([task_name], STRIP)[task_name]
+
+    def _notes(
+        self, request: HttpRequest, form: Any, runs: list[Execution]
+    ) -> dict[str, dict[str, Any]]:
+        """Return remarks to fields: what a value means, what is odd about it, a better one."""
+        notes: dict[str, dict[str, Any]] = {}
+        row: MonitorRule = form.instance
+        if row.task_name and "task_name" not in form.errors:
+            notes["task_name"] = self._task_note(request, row.task_name, runs)
+        if "lookback_hours" not in form.errors:
+            notes["lookback_hours"] = _lookback_note(row, runs)
+        return notes
+
+    def _task_note(
+        self, request: HttpRequest, task_name: str, runs: list[Execution]
+    ) -> dict[str, Any]:
+        where = self._known_tasks(request)
+        if runs:
+            ago = duration(timezone.now() - runs[0].started_at)
+            return {"text": _("Last ran %s ago.") % ago}
+        if task_name in where:
+            return {"text": _("Known: %s. No execution recorded yet.") % where[task_name]}
+        hint = did_you_mean(task_name, list(where))
+        return {"warning": _("No task of this name was ever seen here%s") % (hint or ".")}
+
+    # Suggestions
+
+    def suggest_view(self, request: HttpRequest) -> HttpResponse:
+        """Return up to twenty values for a field that hold what was typed: value and remark."""
+        if not (self.has_add_permission(request) or self.has_change_permission(request)):
+            raise PermissionDenied
+        asked = {name: request.GET.get(name, "") for name in ("field", "q", "model", "path")}
+        found: list[tuple[str, str]]
+        match asked["field"]:
+            case "task_name":
+                found = list(self._known_tasks(request).items())
+            case "context_model":
+                found = _models(request)
+            case "context_field":
+                found = _fields(request, asked["model"])
+            case "context_type":
+                found = _types(request, asked["model"], asked["path"], asked["q"])
+            case _:
+                raise Http404
+        typed = asked["q"].casefold()
+        found = [pair for pair in found if typed in pair[0].casefold()]
+        found.sort(key=partial(_rank, typed))
+        return JsonResponse({"options": found[:MOST_SUGGESTIONS]})
+
+    def _known_tasks(self, request: HttpRequest) -> dict[str, str]:
+        """Return the tasks that this user may know of, with where each was seen."""
+        seen: dict[str, list[str]] = {}
+        sources: list[tuple[Iterable[str], str]] = [
+            ((name for name in current_app.tasks if not is_ignored(name)), _("in the code"))
+        ]
+        if may_view(request, PeriodicTask):
+            periodic = PeriodicTask.objects.values_list("task", flat=True).distinct()
+            sources.append(((name for name in periodic if not is_ignored(name)), _("scheduled")))
+        if may_view(request, BackgroundTask):
+            sources.append((seen_names(), _("has run")))
+        for names, remark in sources:
+            for name in names:
+                seen.setdefault(name, []).append(remark)
+        return {name: ", ".join(remarks) for name, remarks in seen.items()}
+
+
+def _models(request: HttpRequest) -> list[tuple[str, str]]:
+    return [
+        (model._meta.label, str(model._meta.verbose_name))
+        for model in apps.get_models()
+        if may_use(model, request.user)
+    ]
+
+
+def _fields(request: HttpRequest, label: str) -> list[tuple[str, str]]:
+    model = usable_field(label, "", request.user)
+    if model is None:
+        return []
+    default = default_field(model)
+    return [
+        (field.name, _("the default") if field.name == default else str(field.verbose_name))
+        for field in model._meta.concrete_fields
+    ]
+
+
+def _types(request: HttpRequest, label: str, path: str, typed: str) -> list[tuple[str, str]]:
+    """Return values in use in a field, of models and fields that the user may read."""
+    model = usable_field(label, path, request.user)
+    field = path or (default_field(model) if model else "")
+    if model is None or not field or _MAY_BE_SECRET.search(field):
+        return []
+    try:
+        rows = model._base_manager.exclude(**{f"{field}__isnull": True}).order_by(field)
+        if typed:
+            rows = rows.filter(**{f"{field}__icontains": typed})
+        values = rows.values_list(field, flat=True).distinct()[:MOST_SUGGESTIONS]
+        return [(str(value), "") for value in values]
+    except (DatabaseError, FieldDoesNotExist, FieldError, ValueError, TypeError):
+        return []
+
+
+def _rank(typed: str, option: tuple[str, str]) -> tuple[bool, str]:
+    return not option[0].casefold().startswith(typed), option[0]
+
+
+def _errors(form: Any) -> list[str]:
+    return [
+        f"{form.fields[name].label or name}: {text}" if name in form.fields else str(text)
+        for name, errors in form.errors.items()
+        if name not in _NOT_JUDGED
+        for text in errors
+    ]
+
+
+def _shown(found: Preview) -> dict[str, Any]:
+    kind = found.verdict.kind.value
+    return {
+        "verdict": badge(VerdictChoices(kind).label, VERDICT_TONES.get(kind, Tone.QUIET)),
+        "reason": found.verdict.reason,
+        "execution": found.verdict.execution and described(found.verdict.execution),
+        "recipients": found.recipients,
+        "subject": found.mail.subject,
+        "has_html": bool(found.mail.html_body),
+        "text_body": found.mail.text_body,
+        "is_example": found.is_example,
+    }
+
+
+def _lookback_note(row: MonitorRule, runs: list[Execution]) -> dict[str, Any]:
+    """Return the window in words, and a longer one if the task's rhythm needs it."""
+    note: dict[str, Any] = {"text": window(row.lookback_hours)}
+    scheduled = longest_wait(row.task_name, timezone.now()) if row.task_name else None
+    observed = longest_gap([one.started_at for one in runs])
+    gap = scheduled or observed
+    if gap is None or row.lookback_hours * 3600 >= gap.total_seconds():
+        return note
+    why = _("its schedule leaves %s between runs") if scheduled else _("up to %s pass between runs")
+    note["warning"] = _("Shorter than the task's rhythm: %s.") % (why % duration(gap))
+    note["suggestion"] = suggested_hours(gap)
+    note["suggestion_text"] = _("Use %s hours") % f"{note['suggestion']:g}"
+    return note

@@ -1,0 +1,49 @@
+"""The last executions of a task as a row of marks, each readable without its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from monitoring.admin.display import EMPTY, STATUS_TONES, Tone, duration, instant
+from monitoring.core.statuses import Status
+from monitoring.core.values import Execution
+
+MARKS: Mapping[Status, str] = {
+    Status.PENDING: "·",
+    Status.QUEUED: "·",
+    Status.RUNNING: "▶",
+    Status.COMPLETED: "✓",
+    Status.STOPPED: "✕",
+    Status.CANCELLED: "⊘",
+    Status.INVALIDATED: "↻",
+}
+
+
+def strip(executions: Sequence[Execution]) -> SafeString | str:
+    """Return the executions, the newest last, as an image with one text for screen readers."""
+    if not executions:
+        return EMPTY
+    marks = format_html_join(
+        "",
+        '<span class="monitoring-mark monitoring-{}" title="{}">{}</span>',
+        (
+            (STATUS_TONES.get(one.status, Tone.QUIET), described(one), MARKS[one.status])
+            for one in reversed(executions)
+        ),
+    )
+    label = _("Last executions, the newest first: %s") % "; ".join(map(described, executions))
+    return format_html(
+        '<span class="monitoring-strip" role="img" aria-label="{}">{}</span>', label, marks
+    )
+
+
+def described(one: Execution) -> str:
+    """Return one execution as a line: status, start, duration."""
+    text = f"{one.status.value}, {instant(one.started_at)}"
+    if one.finished_at is not None:
+        text += f", {duration(one.finished_at - one.started_at)}"
+    return text

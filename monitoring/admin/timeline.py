@@ -1,0 +1,265 @@
+"""The history of a rule or a task as a picture, drawn on the server, with a table of the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.translation import gettext as _now
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from monitoring.admin.base import MonitoringAdmin, may_view, url
+from monitoring.admin.display import (
+    MESSAGE_TONES,
+    STATUS_TONES,
+    VERDICT_TONES,
+    Tone,
+    duration,
+    instant,
+)
+from monitoring.admin.strip import MARKS
+from monitoring.core.statuses import parse_status
+from monitoring.core.timeline import Scale
+from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
+
+WIDTH = 960
+DEFAULT_HOURS = 24
+MOST = 200
+"""Rows of each kind in one picture; the lists have the rest."""
+
+
+class PeriodForm(forms.Form):
+    """Which stretch of time to draw."""
+
+    hours = forms.ChoiceField(
+        label=_("Period"),
+        choices=[
+            ("1", _("1 hour")),
+            ("24", _("24 hours")),
+            ("168", _("7 days")),
+            ("720", _("30 days")),
+            ("2160", _("90 days")),
+        ],
+        initial="24",
+        required=False,
+    )
+    until = forms.DateField(label=_("Until"), required=False)
+    verdict = forms.ChoiceField(label=_("Verdict"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["verdict"]
+        field.choices = [("", _("all")), *AlertEvent._meta.get_field("verdict").flatchoices]
+        self.fields["until"].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def scale(self, now: datetime) -> Scale:
+        """Return the period asked for; the last day if that cannot be read."""
+        found = self.cleaned_data if self.is_valid() else {}
+        until = found.get("until")
+        end = now
+        if until is not None:
+            midnight = datetime(until.year, until.month, until.day)  # noqa: DTZ001 - made aware below
+            try:
+                end = timezone.make_aware(midnight) + timedelta(days=1)
+            except OverflowError:
+                end = now
+        return Scale(
+            start=end - timedelta(hours=int(found.get("hours") or DEFAULT_HOURS)),
+            end=end,
+            width=WIDTH,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bar:
+    """One thing in the picture and its line of the table."""
+
+    kind: str
+    x: float
+    width: float
+    tone: str
+    mark: str
+    at: datetime
+    text: str
+    link: str
+
+
+class RuleTimeline(MonitoringAdmin):
+    """Adds the page `timeline/?rule=…` or `?task_name=…`."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(require_safe(self.timeline_view))
+        return [
+            path("timeline/", view, name="monitoring_monitorrule_timeline"),
+            *super().get_urls(),
+        ]
+
+    def timeline_view(self, request: HttpRequest) -> HttpResponse:
+        """Draw what happened to one rule's task, or to one task whoever watches it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rule, task_name = self._subject(request)
+        form = PeriodForm({"hours": str(DEFAULT_HOURS), **request.GET.dict()})
+        scale = form.scale(timezone.now())
+        verdict = form.cleaned_data.get("verdict", "") if form.is_valid() else ""
+        events = self._events(request, rule, task_name, scale, verdict)
+        lanes = [
+            (_("Executions"), self._executions(request, task_name, scale)),
+            (_("Failed windows"), [self._window(row, scale) for row in events]),
+            (_("Alert events"), [self._event(row, scale) for row in events]),
+            (_("Messages"), self._messages(request, rule, task_name, scale)),
+        ]
+        bars = sorted((bar for _name, lane in lanes for bar in lane), key=lambda bar: bar.at)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Timeline"),
+            "opts": self.model._meta,
+            "rule": rule,
+            "task_name": task_name,
+            "form": form,
+            "lanes": lanes,
+            "rows": bars[::-1],
+            "ticks": [(scale.x(at), _tick(at, scale)) for at in scale.ticks()],
+            "width": WIDTH,
+            "start": instant(scale.start),
+            "end": instant(scale.end),
+            "is_cut": any(len(lane) >= MOST for _name, lane in lanes),
+            "media": self.media,
+        }
+        return TemplateResponse(request, "admin/monitoring/timeline.html", context)
+
+    def _subject(self, request: HttpRequest) -> tuple[MonitorRule | None, str]:
+        pk, task_name = request.GET.get("rule", ""), request.GET.get("task_name", "")
+        if pk:
+            row = self.get_object(request, pk)
+            if row is None:
+                raise Http404
+            return row, row.task_name
+        if not task_name or "\0" in task_name:
+            raise Http404
+        return None, task_name
+
+    def _executions(self, request: HttpRequest, task_name: str, scale: Scale) -> list[Bar]:
+        if not may_view(request, BackgroundTask):
+            return []
+        rows = BackgroundTask.objects.filter(
+            task_name=task_name, started_at__gte=scale.start, started_at__lte=scale.end
+        ).order_by("-started_at", "-pk")
+        rows = rows.only("task_name", "status", "started_at", "finished_at")
+        return [
+            self._bar(
+                "execution",
+                row,
+                scale,
+                row.started_at,
+                row.finished_at or (None if row.status == "Running" else row.started_at),
+                STATUS_TONES.get(row.status),
+                MARKS.get(parse_status(row.status), ""),  # type: ignore[arg-type]
+                str(row.get_status_display()),
+            )
+            for row in rows[:MOST]
+            if row.started_at is not None
+        ]
+
+    def _events(
+        self,
+        request: HttpRequest,
+        rule: MonitorRule | None,
+        task_name: str,
+        scale: Scale,
+        verdict: str,
+    ) -> list[AlertEvent]:
+        if not may_view(request, AlertEvent):
+            return []
+        rows = _events_of(rule, task_name).filter(opened_at__lte=scale.end)
+        rows = rows.filter(Q(resolved_at__gte=scale.start) | Q(resolved_at__isnull=True))
+        if verdict:
+            rows = rows.filter(verdict=verdict)
+        return list(rows.order_by("-opened_at", "-pk")[:MOST])
+
+    def _event(self, row: AlertEvent, scale: Scale) -> Bar:
+        return self._bar(
+            "event",
+            row,
+            scale,
+            row.opened_at,
+            row.resolved_at,
+            VERDICT_TONES.get(row.verdict),
+            "!" if row.is_open else "",
+            str(row.get_verdict_display()),
+        )
+
+    def _window(self, row: AlertEvent, scale: Scale) -> Bar:
+        """Return what the check that opened the event looked at."""
+        start = row.opened_at - timedelta(hours=row.lookback_hours)
+        text = _now("Looked at by the check that failed")
+        return self._bar("window", row, scale, start, row.opened_at, Tone.WARN, "", text)
+
+    def _messages(
+        self, request: HttpRequest, rule: MonitorRule | None, task_name: str, scale: Scale
+    ) -> list[Bar]:
+        if not (may_view(request, Notification) and may_view(request, AlertEvent)):
+            return []
+        rows = Notification.objects.filter(
+            alert_event__in=_events_of(rule, task_name).order_by(),
+            created_at__gte=scale.start,
+            created_at__lte=scale.end,
+        )
+        rows = rows.order_by("-created_at", "-pk").defer("facts", "text_body", "html_body")
+        return [
+            self._bar(
+                "message",
+                row,
+                scale,
+                row.created_at,
+                row.created_at,
+                MESSAGE_TONES.get(row.state),
+                "✉",
+                f"{row.get_kind_display()}, {row.get_state_display()}: {row.recipient}",
+            )
+            for row in rows[:MOST]
+        ]
+
+    def _bar(
+        self,
+        kind: str,
+        row: BackgroundTask | AlertEvent | Notification,
+        scale: Scale,
+        start: datetime,
+        end: datetime | None,
+        tone: Tone | None,
+        mark: str,
+        text: str,
+    ) -> Bar:
+        x, width = scale.span(start, end, least=6.0)
+        took = f", {duration(end - start)}" if end is not None and end > start else ""
+        return Bar(
+            kind=kind,
+            x=x,
+            width=width,
+            tone=tone or Tone.QUIET,
+            mark=mark,
+            at=start,
+            text=f"{text}{took}",
+            link=url(self.admin_site, type(row), "change", row.pk),
+        )
+
+
+def _events_of(rule: MonitorRule | None, task_name: str) -> Any:
+    events = AlertEvent.objects.filter(task_name=task_name)
+    return events if rule is None else events.filter(rule=rule)
+
+
+def _tick(at: datetime, scale: Scale) -> str:
+    local = timezone.localtime(at)
+    is_long = scale.end - scale.start > timedelta(days=2)
+    return local.strftime("%b %d" if is_long else "%H:%M")

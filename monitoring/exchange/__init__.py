@@ -1,0 +1,1 @@
+"""Rules in and out of the database as files."""

@@ -1,0 +1,161 @@
+"""A real browser for tests: a page of somebody who is logged in, on a host with a strict CSP."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings
+from django.test import Client, override_settings
+from playwright.sync_api import Page, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, MonitorRun, Notification
+from monitoring.rule_rows import key_of
+from tests.admin.data import event, message, run, state_of
+from tests.factories import NOW, ago, execution, rule, superuser
+
+CHROMIUM = shutil.which("chromium")
+in_browser = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"),
+]
+
+SCREENSHOTS = Path(__file__).parents[2] / ".screenshots"
+NOT_OURS = ("[data-django-jsonform-container]", "#searchbar", ".vDateField", ".vTimeField")
+WIDTHS = {"wide": 1280, "narrow": 400}
+
+
+@pytest.fixture(scope="module")
+def live_server() -> Iterator[LiveServer]:
+    """pytest-django's server, whose middleware is settled when it starts."""
+    middleware = ["tests.admin.strict_csp.middleware", *settings.MIDDLEWARE]
+    with override_settings(MIDDLEWARE=middleware):
+        server = LiveServer("localhost")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the browser's console said."""
+    return []
+
+
+@pytest.fixture
+def page(
+    live_server: LiveServer, complaints: list[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Page]:
+    """A page of somebody who is logged in, that must not have complained at the end."""
+    # Playwright runs an event loop in this thread; the tests do not share their database with it.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with time_machine.travel(NOW), sync_playwright() as playwright:
+        client = Client()
+        client.force_login(superuser())
+        cookie = client.cookies["sessionid"].value
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        context = browser.new_context(base_url=live_server.url)
+        context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
+        context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("console", lambda entry: complaints.append(f"{entry.type}: {entry.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def shoot(page: Page, name: str) -> None:
+    """Write pictures of a page, light and dark, wide and narrow, if they are asked for."""
+    if not os.environ.get("SCREENSHOTS"):
+        return
+    SCREENSHOTS.mkdir(exist_ok=True)
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        for width, pixels in WIDTHS.items():
+            # High enough for what is drawn only when it is in view, such as the mail.
+            page.set_viewport_size({"width": pixels, "height": 2400})
+            page.wait_for_timeout(300)
+            page.set_viewport_size({"width": pixels, "height": 800})
+            page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{width}.png", full_page=True)
+    page.emulate_media(color_scheme="light")
+    page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def violations(page: Page, complaints: list[str]) -> list[str]:
+    """Return what axe finds in the content of a page, less what Django and jsonform draw."""
+    page.wait_for_timeout(300)  # colours fade from light to dark
+    assert complaints == []
+    result = Axe().run(
+        page,
+        context={
+            "include": [["#content"]],
+            "exclude": [[selector] for selector in NOT_OURS],
+        },
+    )
+    page.wait_for_timeout(100)
+    complaints.clear()  # axe itself tries an inline style
+    return [
+        f"{found['id']}: {node['html']}"
+        for found in result.response["violations"]
+        for node in found["nodes"]
+    ]
+
+
+def failing() -> dict[type[Any], Any]:
+    """Store a rule that fails, beside others, and return a row of each model about it."""
+    ran = execution(
+        "generate_daily_report",
+        "Stopped",
+        started=ago(hours=3),
+        finished_at=ago(hours=2.9),
+        worker="celery@worker-2",
+        queue="reports",
+        errors="MissingFigures: no sales figures for 2026-03-09",
+        stack_trace_errors="Traceback (most recent call last):\n"
+        '  File "/srv/app/reports/tasks.py", line 41, in generate_daily_report\n'
+        "    figures = load_figures(day)\n"
+        "reports.MissingFigures: no sales figures for 2026-03-09\n",
+    )
+    watched = rule("generate_daily_report", name="Daily report is made", lookback_hours=25)
+    state_of(watched, "status_mismatch", failing_checks=3)
+    found = event(
+        watched.task_name,
+        rule=watched,
+        rule_name=watched.name,
+        open_key=key_of(watched),
+        task_id=ran.task_id,
+        started_at=ran.started_at,
+        finished_at=ran.finished_at,
+        lookback_hours=25,
+        dependent_tasks=["send_report_emails", "update_dashboard"],
+    )
+    sent = message(
+        found,
+        subject="[ALERT] generate_daily_report Status Check Failed",
+        text_body="It did not end as expected.\n",
+        html_body="<html lang=en><title>Alert</title><h1>It did not end as expected</h1></html>",
+    )
+    message(found, state="failed", error="550 no such user", recipient="gone@example.com")
+    message(found, state="suppressed", suppressed_by="snooze", kind="reminder", sent_at=None)
+    state_of(rule("hourly_data_sync", name="Data is in sync"), "ok")
+    rule("x" * 250, name="y" * 250, enabled=False)
+    for status in ("Pending", "Queued", "Running", "Completed", "Cancelled", "Invalidated"):
+        execution("hourly_data_sync", status)
+    event("hourly_data_sync", resolved_at=NOW, resolution="recovered")
+    run(state="failed", error="OperationalError: database is locked")
+    checked = run(checked=3, ok=1, failing=1, unknown=1, messages=3)
+    return {
+        MonitorRule: watched,
+        AlertEvent: found,
+        Notification: sent,
+        BackgroundTask: ran,
+        MonitorRun: checked,
+    }

@@ -1,0 +1,55 @@
+"""How often a task runs, and which window is long enough for that."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring.core.rhythm import FEWEST_GAPS, longest_gap, suggested_hours
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def starts(*hours: float) -> list[datetime]:
+    return [START + timedelta(hours=hour) for hour in hours]
+
+
+def test_the_longest_gap_is_between_two_starts_that_follow_each_other() -> None:
+    assert longest_gap(starts(0, 1, 4, 5)) == timedelta(hours=3)
+
+
+def test_the_order_in_which_starts_are_told_does_not_matter() -> None:
+    assert longest_gap(starts(5, 0, 4, 1)) == timedelta(hours=3)
+
+
+def test_a_few_starts_show_no_rhythm() -> None:
+    assert longest_gap(starts(*range(FEWEST_GAPS))) is None
+    assert longest_gap(starts(*range(FEWEST_GAPS + 1))) == timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("gap", "least", "most"),
+    [
+        (timedelta(hours=1), 1, 2),
+        (timedelta(days=1), 24, 25),
+        (timedelta(days=7), 168, 170),
+    ],
+    ids=["hourly", "daily", "weekly"],
+)
+def test_the_suggestion_lies_in_the_documented_range(
+    gap: timedelta, least: float, most: float
+) -> None:
+    assert least < suggested_hours(gap) <= most
+
+
+@given(st.timedeltas(min_value=timedelta(seconds=1), max_value=timedelta(days=400)))
+def test_the_suggestion_is_always_longer_than_the_gap_and_never_twice_and_five_minutes(
+    gap: timedelta,
+) -> None:
+    hours = timedelta(hours=suggested_hours(gap))
+
+    assert gap < hours
+    assert hours <= 2 * gap + timedelta(minutes=6)

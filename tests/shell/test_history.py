@@ -1,0 +1,79 @@
+"""What the pages read of the task log."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from monitoring.core.statuses import Status
+from monitoring.tasklogs import history
+from monitoring.tasklogs.history import recent, seen_names
+from tests.factories import ago, execution
+
+pytestmark = pytest.mark.django_db
+
+
+class TestTheLastExecutions:
+    def test_are_the_newest_of_each_task_the_newest_first(self) -> None:
+        for minutes in (30, 10, 20):
+            execution("a", started=ago(minutes=minutes))
+        execution("b", "Stopped", started=ago(minutes=5), finished_at=ago(minutes=4))
+
+        found = recent(["a", "b"], 2)
+
+        assert [one.started_at for one in found["a"]] == [ago(minutes=10), ago(minutes=20)]
+        (one,) = found["b"]
+        assert (one.status, one.finished_at) == (Status.STOPPED, ago(minutes=4))
+
+    def test_leave_out_what_has_not_started(self) -> None:
+        execution("a", "Pending", started_at=None)
+
+        assert recent(["a"], 5) == {"a": []}
+
+    def test_of_a_task_that_never_ran_are_none(self) -> None:
+        assert recent(["never"], 5) == {"never": []}
+
+    def test_of_no_task_cost_no_query(self) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            assert recent([], 5) == {}
+        assert len(queries) == 0
+
+    def test_of_a_whole_page_cost_one_query(self) -> None:
+        names = [f"task {number}" for number in range(history._TASKS_AT_ONCE)]
+        for name in names:
+            execution(name)
+        with CaptureQueriesContext(connection) as queries:
+            found = recent(names, 10)
+        assert len(queries) == 1
+        assert all(len(runs) == 1 for runs in found.values())
+
+    def test_of_names_that_differ_only_in_case_are_kept_apart(self) -> None:
+        execution("Sync")
+
+        assert recent(["sync"], 5) == {"sync": []}
+
+    def test_of_a_name_with_a_percent_sign_or_a_quote_are_found(self) -> None:
+        execution("100 % 'done'")
+
+        assert len(recent(["100 % 'done'"], 5)["100 % 'done'"]) == 1
+
+
+class TestNames:
+    def test_are_each_told_once_and_in_order(self) -> None:
+        for name in ("b", "a", "b", "c"):
+            execution(name)
+
+        assert seen_names() == ["a", "b", "c"]
+
+    def test_of_an_empty_log_are_none(self) -> None:
+        assert seen_names() == []
+
+    def test_are_all_told_however_many_one_query_reads(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(history, "_NAMES_AT_ONCE", 2)
+        for name in "abcde":
+            execution(name)
+
+        assert seen_names() == list("abcde")
