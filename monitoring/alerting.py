@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.contrib.auth import get_user_model
-from django.core.exceptions import FieldError
-
-from monitoring.core.fields import is_address
-from monitoring.core.incidents import MessageKind, OpenEvent, State, Step
+from monitoring import dependents
+from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, Step
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.values import Rule, Verdict, VerdictKind
+from monitoring.dependents import Dependent, Health
 from monitoring.models import AlertEvent, Notification, NotificationState
 
 
@@ -79,39 +77,33 @@ def read_state(state: StateRow, event: AlertEvent | None) -> State:
             failing_checks=event.failing_checks,
             last_message_at=event.last_message_at,
             alert_owed=event.alert_owed,
+            opened_at=event.opened_at,
             is_acknowledged=event.acknowledged_at is not None,
+            acknowledged_until=event.acknowledged_until,
         ),
     )
 
 
-def superuser_addresses() -> tuple[str, ...]:
-    """Return the addresses of active superusers (documented behaviour 10.7.1)."""
-    users = get_user_model()
-    email = users.get_email_field_name()
-    try:
-        rows = users._default_manager.filter(is_superuser=True, is_active=True).order_by("pk")
-        return tuple(
-            address for address in rows.values_list(email, flat=True) if is_address(address)
-        )
-    except FieldError:  # a user model without superusers
-        return ()
-
-
 def owed_messages(
-    decisions: Sequence[Decision], now: datetime, superusers: Sequence[str]
+    decisions: Sequence[Decision],
+    now: datetime,
+    superusers: Sequence[str],
+    not_checked_from: datetime | None = None,
 ) -> list[Owed]:
-    """Return the messages that the decisions owe, with whom they go to."""
+    """Return the messages that the decisions owe, with whom they go to.
+
+    not_checked_from: checks were missing from here until now; every message says so.
+    """
     recovered = [
         decision.event.pk
         for decision in decisions
         if decision.event is not None and decision.step.owed is MessageKind.RECOVERY
     ]
     told = _who_was_told(recovered)
+    due = [(decision, kind) for decision in decisions if (kind := _kind_of(decision.step))]
+    others = _dependents(decisions, [decision.rule for decision, _ in due], now)
     owed: list[Owed] = []
-    for decision in decisions:
-        kind = MessageKind.ALERT if decision.step.tell_cannot_check else decision.step.owed
-        if kind is None:
-            continue
+    for decision, kind in due:
         recipients = resolve_recipients(decision.rule.notify_to, superusers)
         if kind is MessageKind.RECOVERY and decision.event is not None:
             recipients = tuple(told.get(decision.event.pk, ()))
@@ -119,14 +111,41 @@ def owed_messages(
             Owed(
                 decision=decision,
                 kind=kind,
-                facts=_facts(decision, kind, now),
+                facts=_facts(decision, kind, now, not_checked_from, others),
                 recipients=recipients,
             )
         )
     return owed
 
 
-def _facts(decision: Decision, kind: MessageKind, now: datetime) -> dict[str, Any]:
+def _kind_of(step: Step) -> MessageKind | None:
+    return MessageKind.ALERT if step.tell_cannot_check else step.owed
+
+
+def _dependents(
+    decisions: Sequence[Decision], telling: Sequence[Rule], now: datetime
+) -> dict[str, Dependent]:
+    """Return how the dependents of rules do: by this check where it looked, else by the last."""
+    names = {name for rule in telling for name in rule.dependent_tasks}
+    known = dependents.read(names)
+    seen: dict[str, Dependent] = {}
+    for decision in decisions:
+        name = decision.rule.task_name
+        if name in names:
+            health = dependents.health_of(decision.verdict.kind.value)
+            opened = decision.event.opened_at if decision.event else now
+            is_failing = health is Health.FAILING and decision.step.action is not Action.NONE
+            dependents.worst(seen, name, Dependent(health, opened if is_failing else None))
+    return known | seen
+
+
+def _facts(
+    decision: Decision,
+    kind: MessageKind,
+    now: datetime,
+    not_checked_from: datetime | None,
+    others: dict[str, Dependent],
+) -> dict[str, Any]:
     event = decision.event
     return facts(
         decision.rule,
@@ -135,7 +154,17 @@ def _facts(decision: Decision, kind: MessageKind, now: datetime) -> dict[str, An
         now,
         opened_at=event.opened_at if event else now,
         failing_checks=decision.step.failing_checks,
+        held_behind=_held_behind(event),
+        not_checked_from=not_checked_from,
+        dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),
     )
+
+
+def _held_behind(event: AlertEvent | None) -> str:
+    """Return the task whose failure has held back the alert that goes out only now."""
+    if event is None or event.upstream is None or not event.alert_owed:
+        return ""
+    return str(event.upstream.task_name)
 
 
 def _who_was_told(event_ids: Sequence[int]) -> dict[int, list[str]]:

@@ -7,136 +7,234 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 
-from django.db import IntegrityError, OperationalError, connection, transaction
-from django.utils import timezone
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 
-from monitoring import alerting, judging, ledger, rendering, unwatched
+from monitoring import (
+    alerting,
+    dependents,
+    gathering,
+    judging,
+    ledger,
+    rendering,
+    rule_states,
+    runs,
+    unwatched,
+)
 from monitoring.alerting import Decision, Outcome, Owed, StateRow
 from monitoring.conf import get_settings
 from monitoring.core.incidents import step
+from monitoring.core.inhibition import Upstreams
 from monitoring.core.values import Rule, Verdict, VerdictKind
-from monitoring.models import AlertEvent, MonitorRun, Notification, RunState
+from monitoring.models import AlertEvent, Notification, RunState
+from monitoring.people import superuser_addresses
 from monitoring.reports import Report, unreachable
 from monitoring.rule_rows import Batch
 from monitoring.rulesets import RuleSet
+from monitoring.runs import Begun, LeaseLostError, Request
+from monitoring.transactions import in_transaction
 
 logger = logging.getLogger("monitoring.checker")
 
-T = TypeVar("T")
 TakeStates = Callable[[Sequence[Rule]], dict[str, StateRow]]
 
-DEADLOCK_ATTEMPTS = 6
 
-
-def run_check(rule_set: RuleSet, now: datetime, *, dry_run: bool = False) -> Report:
+def run_check(
+    rule_set: RuleSet, now: datetime, *, request: Request | None = None, dry_run: bool = False
+) -> Report:
     """Check every rule of the set at one instant.
 
-    now: aware, UTC. dry_run: decide, but write nothing.
-    A check of the same set that is still running makes this one return a `skipped` report.
+    now: aware, UTC. request: who asks; None: a person. dry_run: decide, but write nothing.
+    The report is `skipped` while another check of the same set runs, and when a message asks for
+    what was done already.
     """
     report = Report(checked_at=now, rule_set=rule_set.name, problems=list(rule_set.problems))
     if dry_run:
         since = judging.recording_since()
         for batch in rule_set.batches():
-            report.add(_decide(batch, now, since, ledger.read_states))
+            report.add(_Deciding(now, since).decide(batch, rule_states.read_states))
         return report
-    run = _begin(rule_set, now)
-    if run is None:
-        logger.info("another check of %s is running: skipped", rule_set.name)
-        report.state = "skipped"
+    begun = in_transaction(
+        lambda: runs.begin(rule_set.name, rule_set.identity, now, request or Request())
+    )
+    if isinstance(begun, str):
+        logger.info("check of %s skipped: %s", rule_set.name, begun)
+        report.skip(begun)
         return report
-    report.run_id = run.pk
-    try:
-        _check_batches(rule_set, now, report)
-    except Exception as error:
-        _end(run, report, RunState.FAILED, f"{type(error).__name__}: {error}")
-        raise
-    _end(run, report, RunState.COMPLETE, "\n".join(report.problems))
+    report.run_id = begun.run.pk
+    report.not_checked_from = begun.run.not_checked_from
+    _Check(rule_set, now, begun, report).do()
     return report
 
 
-def _check_batches(rule_set: RuleSet, now: datetime, report: Report) -> None:
-    if rule_set.is_complete:
-        _in_transaction(lambda: unwatched.close_events(now))
-    since = judging.recording_since()
-    for batch in rule_set.batches():
-        outcome, rows = _in_transaction(partial(_check_batch, batch, now, since))
-        report.add(outcome)
-        report.notification_ids += [row.pk for row in rows]
-        _log_unreachable(outcome.owed)
-    if rule_set.is_complete:
-        _in_transaction(lambda: unwatched.forget_states(now))
+class _Deciding:
+    """What all batches of one check are decided by."""
+
+    def __init__(
+        self,
+        now: datetime,
+        recording_since: datetime | None,
+        not_checked_from: datetime | None = None,
+    ) -> None:
+        self.now = now
+        self.recording_since = recording_since
+        self.not_checked_from = not_checked_from
+
+    def decide(self, batch: Batch, take_states: TakeStates) -> Outcome:
+        """Judge a batch; only the rules that are not simply fine, as before, need a decision.
+
+        take_states: reads, and locks if it is meant to be written, the states of those.
+        """
+        now = self.now
+        noted = rule_states.read_unsettled(batch.rules, now)
+        unsettled = {key for key, state in noted.items() if not state.is_fine}
+        verdicts = judging.judge_batch(batch, now, self.recording_since, always=unsettled)
+        unsettled |= {key for key, found in verdicts.items() if found.kind is not VerdictKind.OK}
+        rest = [rule for rule in batch.rules if rule.key in unsettled]
+        states = take_states(rest)
+        verdicts |= judging.describe(rest, verdicts)
+        events = rule_states.open_events(rest)
+        upstreams = _upstreams(rest, verdicts, events)
+        decisions = [
+            _decision(rule, verdicts[rule.key], states[rule.key], events, upstreams, now)
+            for rule in rest
+        ]
+        needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
+        superusers = superuser_addresses() if needs_people else ()
+        owed = alerting.owed_messages(decisions, now, superusers, self.not_checked_from)
+        return Outcome(
+            settled=len(batch.rules) - len(rest),
+            stale=[state.pk for key, state in noted.items() if state.pk and key not in unsettled],
+            decisions=decisions,
+            owed=owed,
+        )
 
 
-def _in_transaction(work: Callable[[], T]) -> T:
-    """Do the work of one transaction, again if the database gave it up for another's.
-
-    Two checks that share rules may lock them in different orders: MariaDB locks what it scans
-    and not only what was asked for.
-    """
-    for attempt in range(1, DEADLOCK_ATTEMPTS):
-        try:
-            with transaction.atomic():
-                return work()
-        except OperationalError as error:
-            # Inside a caller's transaction nothing can be done again: its beginning is lost.
-            if connection.in_atomic_block or not ledger.is_deadlock(error):
-                raise
-            logger.info("another check holds some of these rules: attempt %d", attempt + 1)
-            time.sleep(0.05 * attempt)
-    with transaction.atomic():
-        return work()
-
-
-def _check_batch(
-    batch: Batch, now: datetime, recording_since: datetime | None
-) -> tuple[Outcome, list[Notification]]:
-    outcome = _decide(batch, now, recording_since, ledger.lock_states)
-    return outcome, ledger.write(outcome, now)
-
-
-def _decide(
-    batch: Batch, now: datetime, recording_since: datetime | None, take_states: TakeStates
-) -> Outcome:
-    """Judge a batch; only the rules that are not simply fine, as before, need a decision.
-
-    take_states: reads, and locks if it is meant to be written, the states of those.
-    """
-    noted = ledger.read_unsettled(batch.rules, now)
-    unsettled = {key for key, state in noted.items() if not state.is_fine}
-    verdicts = judging.judge_batch(batch, now, recording_since, always=unsettled)
-    unsettled |= {key for key, found in verdicts.items() if found.kind is not VerdictKind.OK}
-    rest = [rule for rule in batch.rules if rule.key in unsettled]
-    states = take_states(rest)
-    verdicts |= judging.describe(rest, verdicts)
-    events = ledger.open_events(rest)
-    decisions = [
-        _decision(rule, verdicts[rule.key], states[rule.key], events.get(rule.key), now)
-        for rule in rest
-    ]
-    needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
-    superusers = alerting.superuser_addresses() if needs_people else ()
-    owed = alerting.owed_messages(decisions, now, superusers)
-    return Outcome(
-        settled=len(batch.rules) - len(rest),
-        stale=[state.pk for key, state in noted.items() if state.pk and key not in unsettled],
-        decisions=decisions,
-        owed=owed,
+def _upstreams(
+    rules: Sequence[Rule], verdicts: dict[str, Verdict], events: dict[str, AlertEvent]
+) -> Upstreams | None:
+    """Return what may hold alerts; None if the setting or the check has no use for it."""
+    if not get_settings().INHIBIT_DEPENDENTS:
+        return None
+    might_tell = any(
+        rule.is_stored
+        and verdicts[rule.key].is_failing
+        and (rule.key not in events or events[rule.key].alert_owed)
+        for rule in rules
     )
+    return Upstreams(dependents.read_upstreams()) if might_tell else None
 
 
 def _decision(
-    rule: Rule, verdict: Verdict, state: StateRow, event: AlertEvent | None, now: datetime
+    rule: Rule,
+    verdict: Verdict,
+    state: StateRow,
+    events: dict[str, AlertEvent],
+    upstreams: Upstreams | None,
+    now: datetime,
 ) -> Decision:
+    event = events.get(rule.key)
+    upstream = upstreams.of(rule.task_name) if upstreams and rule.is_stored else None
     return Decision(
         rule=rule,
         verdict=verdict,
         state=state,
         event=event,
-        step=step(rule, alerting.read_state(state, event), verdict, now),
+        step=step(rule, alerting.read_state(state, event), verdict, now, upstream),
     )
+
+
+class _Check:
+    """One check that writes: batch after batch, each in a transaction of its own."""
+
+    def __init__(self, rule_set: RuleSet, now: datetime, begun: Begun, report: Report) -> None:
+        self.rule_set, self.now, self.begun, self.report = rule_set, now, begun, report
+        self.done_since = begun.done_since
+        self._began = time.monotonic()
+
+    def do(self) -> None:
+        """Check everything; what went wrong with the database is recorded and raised."""
+        try:
+            self._check()
+        except LeaseLostError:
+            logger.warning("check %s was taken for dead; another goes on", self.begun.run.pk)
+            self.report.skip("another check has taken over")
+            return
+        except Exception as error:
+            self._end(RunState.FAILED, f"{type(error).__name__}: {error}")
+            raise
+        self._end(RunState.COMPLETE, "\n".join(self.report.problems))
+
+    def _check(self) -> None:
+        in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
+        since = judging.recording_since()
+        deciding = _Deciding(self.now, since, self.begun.run.not_checked_from)
+        for batch in self.rule_set.batches():
+            self._check_part(batch, deciding)
+        if self.report.notification_ids or self.begun.orphans or self.done_since:
+            self._release()
+        if self.rule_set.is_complete:
+            in_transaction(lambda: unwatched.forget_states(self.now))
+
+    def _release(self) -> None:
+        owing = [self.begun.run.pk, *self.begun.orphans]
+        self.report.notification_ids += in_transaction(lambda: gathering.release(owing, self.now))
+
+    def _check_part(self, batch: Batch, deciding: _Deciding) -> None:
+        """Check a batch; if one of its rules cannot be written, the others still are."""
+        try:
+            outcome, rows = in_transaction(
+                lambda: self._write(batch, deciding), before_retry=self._look_what_is_done
+            )
+        except (LeaseLostError, OperationalError, InterfaceError):
+            raise  # it is not the rules' fault
+        except Exception as error:
+            if connection.in_atomic_block and isinstance(error, DatabaseError):
+                raise  # the caller's transaction is spoilt
+            self._without_the_poisoned(batch, deciding, error)
+            return
+        self.report.add(outcome)
+        self.report.notification_ids += [row.pk for row in rows]
+        _log_unreachable(outcome.owed)
+
+    def _without_the_poisoned(self, batch: Batch, deciding: _Deciding, error: Exception) -> None:
+        if len(batch.rules) > 1:
+            logger.warning("%d rules are checked in halves: %s", len(batch.rules), error)
+            middle = len(batch.rules) // 2
+            for rules in (batch.rules[:middle], batch.rules[middle:]):
+                self._check_part(Batch(rules=rules, unusable=batch.unusable), deciding)
+            return
+        (rule,) = batch.rules
+        logger.error("rule %r cannot be checked", rule.label, exc_info=error)
+        self.report.add_broken(rule, f"{type(error).__name__}: {error}")
+
+    def _write(self, batch: Batch, deciding: _Deciding) -> tuple[Outcome, list[Notification]]:
+        runs.renew(self.begun.run, self._clock())
+        if self.done_since is not None:
+            done = rule_states.checked_since(batch.rules, self.done_since, self.now)
+            rest = [rule for rule in batch.rules if rule.key not in done]
+            batch = Batch(rules=rest, unusable=batch.unusable)
+        outcome = deciding.decide(batch, rule_states.lock_states)
+        return outcome, ledger.write(outcome, self.now, self.begun.run)
+
+    def _look_what_is_done(self) -> None:
+        """A lost connection does not say whether the batch was written."""
+        self.done_since = self.done_since or self.now
+
+    def _clock(self) -> datetime:
+        return self.now + timedelta(seconds=time.monotonic() - self._began)
+
+    def _end(self, state: str, error: str) -> None:
+        report = self.report
+        try:
+            in_transaction(
+                lambda: runs.end(
+                    self.begun.run, state, error, len(report.notification_ids), report.counts
+                )
+            )
+        except DatabaseError:
+            # The reason why it failed matters more; its lease runs out.
+            logger.exception("the end of check %s cannot be recorded", self.begun.run.pk)
 
 
 def _log_unreachable(owed: Sequence[Owed]) -> None:
@@ -147,33 +245,3 @@ def _log_unreachable(owed: Sequence[Owed]) -> None:
         logger.error(
             "no recipient for this message:\nSubject: %s\n\n%s", mail.subject, mail.text_body
         )
-
-
-def _begin(rule_set: RuleSet, now: datetime) -> MonitorRun | None:
-    """Record the start of a check, or return None while another of the same set runs."""
-    MonitorRun.objects.filter(lease=rule_set.identity, leased_until__lt=now).update(
-        lease=None, state=RunState.FAILED, error="never ended: the process was killed"
-    )
-    lease = timedelta(minutes=get_settings().CHECK_LEASE_MINUTES)
-    try:
-        with transaction.atomic():
-            return MonitorRun.objects.create(
-                rule_set=rule_set.name,
-                lease=rule_set.identity,
-                leased_until=now + lease,
-                started_at=now,
-            )
-    except IntegrityError:
-        return None
-
-
-def _end(run: MonitorRun, report: Report, state: str, error: str) -> None:
-    MonitorRun.objects.filter(pk=run.pk, lease=run.lease).update(
-        lease=None,
-        leased_until=None,
-        state=state,
-        finished_at=timezone.now(),
-        messages=len(report.notification_ids),
-        error=error,
-        **report.counts,
-    )

@@ -50,8 +50,12 @@ class Settings:
     """Context model (`app_label.Model`) to the field its type is read from."""
     CONTEXT_MODELS: list[str] = field(default_factory=list)
     """Context models any editor of rules may use; others need the model's view permission."""
-    CHECK_LEASE_MINUTES: int = 15
-    """Minutes after which a check that never ended no longer keeps others out."""
+    CHECK_LEASE_MINUTES: int = 5
+    """Minutes after which a check that no longer moves does not keep others out any more."""
+    INHIBIT_DEPENDENTS: bool = False
+    """Hold the alert of a rule for up to an hour while a task it depends on has alerted."""
+    DIGEST_ABOVE: int = 10
+    """More messages than this to one recipient from one check become one mail; rules only."""
 
 
 _TYPES: dict[str, tuple[type, str]] = {

@@ -1,31 +1,23 @@
 """From the outbox to the recipients: claim, render, send, settle.
 
-A row is claimed with a token and a time limit before it is sent and marked afterwards, never the
-other way round: a deliverer that dies leaves a claim that runs out, not a lost message. No
-database transaction is open while the mail server is spoken to.
+No database transaction is open while the mail server is spoken to.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitoring import rendering
-from monitoring.channels.email import DeliveryError, Mailer, sender
-from monitoring.models import Notification, NotificationState
+from monitoring import outbox
+from monitoring.channels.email import DeliveryError, Mailer
+from monitoring.models import Notification
 
 logger = logging.getLogger("monitoring.delivery")
 
-BATCH_SIZE = 500
-CLAIM = timedelta(minutes=10)
-_STOP_SENDING = CLAIM / 2
-"""Time after which the rest of a batch is handed back, well before its claim runs out."""
-RETRY_AFTER = timedelta(seconds=30)
-"""Keeps one pass from trying a message twice; the next check tries it again."""
+LONGEST_PASS = outbox.CLAIM / 2
+"""Time after which a pass ends and hands back what it holds, well before its claim runs out."""
 
 
 @dataclass(kw_only=True)
@@ -46,137 +38,69 @@ def deliver(now: datetime) -> Delivered:
     """Send everything that is due, over one connection, each recipient their own message.
 
     now: aware, UTC; the start of the pass. Never raises for a message or a mail server: what was
-    not sent stays in the outbox with its error.
+    not sent stays in the outbox with its error. Ends after five minutes, whatever is left.
     """
-    done = Delivered()
-    began = time.monotonic()
     with Mailer() as mailer:
-        while True:
-            at = now + timedelta(seconds=time.monotonic() - began)
-            token, rows = claim(at)
-            if not rows:
-                return done
-            if not _send_batch(mailer, token, rows, at, done):
-                return done
+        delivery = _Pass(mailer, now)
+        while delivery.send_batch():
+            pass
+    return delivery.done
 
 
-def claim(now: datetime) -> tuple[str, list[Notification]]:
-    """Claim up to `BATCH_SIZE` due rows for this caller alone; return its token and the rows.
+class _Pass:
+    """One pass over the outbox."""
 
-    A conditional UPDATE decides who gets a row: another caller's comes too late and finds it
-    claimed. Works the same on every database.
-    """
-    token = uuid.uuid4().hex
-    due = Notification.objects.due(now)
-    pks = list(due.order_by("pk").values_list("pk", flat=True)[:BATCH_SIZE])
-    if not pks:
-        return token, []
-    due.filter(pk__in=pks).update(
-        state=NotificationState.SENDING, claim=token, claimed_until=now + CLAIM
-    )
-    return token, list(Notification.objects.filter(claim=token).order_by("pk"))
+    def __init__(self, mailer: Mailer, now: datetime) -> None:
+        self.mailer = mailer
+        self.done = Delivered()
+        self._now = now
+        self._began = time.monotonic()
 
-
-def _send_batch(
-    mailer: Mailer, token: str, rows: list[Notification], now: datetime, done: Delivered
-) -> bool:
-    """Send claimed rows; return False if the mail server cannot be reached any more."""
-    began = time.monotonic()
-    for index, row in enumerate(rows):
-        elapsed = timedelta(seconds=time.monotonic() - began)
-        if elapsed > _STOP_SENDING:
-            _hand_back(token, rows[index:], "")
-            return True
-        try:
-            is_ours = _send(mailer, token, row)
-        except DeliveryError as error:
-            _settle_failure(token, row, error, now + elapsed, done)
-            if error.connection_lost and not _reopen(mailer):
-                done.deferred += len(rows) - index - 1
-                _hand_back(token, rows[index + 1 :], str(error), now + elapsed + RETRY_AFTER)
+    def send_batch(self) -> bool:
+        """Claim and send a batch; return False if there is nothing more to do in this pass."""
+        token, rows = outbox.claim(self._clock())
+        for index, row in enumerate(rows):
+            if self._clock() - self._now > LONGEST_PASS:
+                outbox.hand_back(token, rows[index:], None, "")
                 return False
+            try:
+                self._send(token, row)
+            except DeliveryError as error:
+                self._fail(token, row, error)
+                if error.connection_lost and (problem := self._reopen()):
+                    self._wait_for_the_server(token, row, rows[index + 1 :], problem)
+                    return False
+        return bool(rows)
+
+    def _send(self, token: str, row: Notification) -> None:
+        if not row.text_body and not outbox.render(token, row):
+            return  # it is gone, or somebody else's by now
+        self.mailer.send(row)
+        outbox.settle_sent(token, row, self._clock())
+        self.done.sent += 1
+
+    def _fail(self, token: str, row: Notification, error: DeliveryError) -> None:
+        logger.warning("message %s to %s was not delivered: %s", row.pk, row.recipient, error)
+        if outbox.settle_failure(token, row, error, self._clock()):
+            self.done.failed += 1
         else:
-            if is_ours:
-                _settle(token, row, state=NotificationState.SENT, sent_at=now + elapsed, error="")
-                done.sent += 1
-    return True
+            self.done.deferred += 1
 
+    def _wait_for_the_server(
+        self, token: str, tried: Notification, rest: list[Notification], problem: str
+    ) -> None:
+        """Let the rest wait as long as the message that found the server gone."""
+        tried.refresh_from_db(fields=["next_attempt_at"])
+        outbox.hand_back(token, rest, tried.next_attempt_at, problem)
+        self.done.deferred += len(rest)
 
-def _send(mailer: Mailer, token: str, row: Notification) -> bool:
-    """Send one claimed row; return False if it is gone or somebody else's by now."""
-    if not row.text_body and not _render(token, row):
-        return False
-    mailer.send(row)
-    return True
+    def _reopen(self) -> str:
+        """Connect again; return why that is not possible, or an empty text."""
+        try:
+            self.mailer.open()
+        except DeliveryError as error:
+            return str(error)
+        return ""
 
-
-def _render(token: str, row: Notification) -> bool:
-    """Render a message and keep it; return False if the claim was lost.
-
-    Raises DeliveryError if its facts are not those of a message.
-    """
-    try:
-        mail = rendering.render(row.facts, row.alert_event_id)
-    except Exception as error:  # one broken row must not hold up all that come after it
-        logger.exception("message %s cannot be rendered", row.pk)
-        text = f"cannot be rendered: {type(error).__name__}: {error}"
-        raise DeliveryError(text) from error
-    row.message_id = message_id(row)
-    row.subject, row.text_body, row.html_body = mail.subject, mail.text_body, mail.html_body
-    kept = Notification.objects.filter(pk=row.pk, claim=token).update(
-        subject=row.subject,
-        text_body=row.text_body,
-        html_body=row.html_body,
-        message_id=row.message_id,
-    )
-    return kept == 1
-
-
-def message_id(row: Notification) -> str:
-    """Return the Message-ID of a notification: the same at every attempt."""
-    domain = sender().rpartition("@")[2].strip("<> ") or "localhost"
-    # The time tells the row apart from one with the same key in another installation.
-    digest = hashlib.sha256(f"{row.pk} {row.created_at.isoformat()}".encode()).hexdigest()[:16]
-    return f"<monitoring-{row.pk}-{digest}@{domain}>"
-
-
-def _settle_failure(
-    token: str, row: Notification, error: DeliveryError, now: datetime, done: Delivered
-) -> None:
-    logger.warning("message %s to %s was not delivered: %s", row.pk, row.recipient, error)
-    if error.permanent:
-        done.failed += 1
-        _settle(token, row, state=NotificationState.FAILED, error=str(error))
-        return
-    done.deferred += 1
-    _settle(
-        token,
-        row,
-        state=NotificationState.PENDING,
-        error=str(error),
-        next_attempt_at=now + RETRY_AFTER,
-    )
-
-
-def _settle(token: str, row: Notification, **changes: object) -> None:
-    """Write the outcome of an attempt, unless the claim was lost in the meantime."""
-    Notification.objects.filter(pk=row.pk, claim=token).update(
-        claim="", claimed_until=None, attempts=row.attempts + 1, **changes
-    )
-
-
-def _hand_back(
-    token: str, rows: list[Notification], error: str, next_attempt_at: datetime | None = None
-) -> None:
-    changes = {"next_attempt_at": next_attempt_at} if next_attempt_at else {}
-    Notification.objects.filter(pk__in=[row.pk for row in rows], claim=token).update(
-        state=NotificationState.PENDING, claim="", claimed_until=None, error=error, **changes
-    )
-
-
-def _reopen(mailer: Mailer) -> bool:
-    try:
-        mailer.open()
-    except DeliveryError:
-        return False
-    return True
+    def _clock(self) -> datetime:
+        return self._now + timedelta(seconds=time.monotonic() - self._began)

@@ -5,41 +5,53 @@ The clock is read here and nowhere further in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 
 from django.db import connection, transaction
 from django.utils import timezone
 
-from monitoring import delivery
+from monitoring import delivery, outbox
 from monitoring.checker import run_check
 from monitoring.core.arguments import parse_arguments
 from monitoring.delivery import Delivered
 from monitoring.reports import Report
 from monitoring.rulesets import select
+from monitoring.runs import Request
 
 
 def check(
     args: Sequence[object],
     kwargs: Mapping[str, object],
     *,
-    periodic_task: str = "",
+    request: Request | None = None,
     dry_run: bool = False,
+    hand_over: Callable[[], object] | None = None,
 ) -> Report:
     """Check what the arguments ask for and deliver what is owed once that is committed.
 
-    Nothing is raised for bad arguments or rules that cannot be judged: see `Report.problems`.
+    request: who asks; None: a person. hand_over: lets somebody else deliver; None: it is done
+    here, before this returns. Nothing is raised for bad arguments or rules that cannot be judged:
+    see `Report.problems`.
     """
+    periodic_task = request.periodic_task if request else ""
     arguments = parse_arguments(args, kwargs, periodic_task)
-    report = run_check(select(arguments, periodic_task), timezone.now(), dry_run=dry_run)
+    rule_set = select(arguments, periodic_task)
+    report = run_check(rule_set, timezone.now(), request=request, dry_run=dry_run)
     if dry_run:
         return report
+    hand_over = hand_over or deliver
     if connection.in_atomic_block:
         # The caller's transaction may still be rolled back, and the alerts with it.
-        transaction.on_commit(_deliver_quietly, robust=True)
+        transaction.on_commit(lambda: _call(hand_over), robust=True)
     else:
-        deliver()
+        hand_over()
     report.read_message_states()
     return report
+
+
+def _call(work: Callable[[], object]) -> None:
+    work()
 
 
 def deliver() -> Delivered:
@@ -47,5 +59,16 @@ def deliver() -> Delivered:
     return delivery.deliver(timezone.now())
 
 
-def _deliver_quietly() -> None:
-    deliver()
+def book_wakeup() -> timedelta | None:
+    """Return when delivery should come back by itself; None: it need not, or another will."""
+    return outbox.book_wakeup(timezone.now())
+
+
+def has_due() -> bool:
+    """Say whether the outbox owes anything now."""
+    return outbox.has_due(timezone.now())
+
+
+def owed_count() -> int:
+    """Return how many messages are still to be delivered."""
+    return outbox.owed_count()

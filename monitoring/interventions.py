@@ -31,14 +31,27 @@ def snooze(rules: Iterable[MonitorRule], until: datetime | None) -> int:
     return rows.update(snoozed_until=until, updated_at=timezone.now())
 
 
-def acknowledge(event: AlertEvent, user: AbstractBaseUser, note: str, now: datetime) -> bool:
-    """Say that somebody takes care of an open event: its alerts and reminders fall silent."""
+def acknowledge(
+    event: AlertEvent,
+    user: AbstractBaseUser,
+    note: str,
+    now: datetime,
+    until: datetime | None = None,
+) -> bool:
+    """Say that somebody takes care of an open event: its alerts and reminders fall silent.
+
+    until: when messages begin again if it still fails; None: not before it is resolved. One that
+    has an end may be acknowledged again, for longer or for good.
+    """
     with transaction.atomic():
         row = AlertEvent.objects.open().select_for_update().filter(pk=event.pk).first()
-        if row is None or row.acknowledged_at is not None:
+        if row is None or (row.acknowledged_at is not None and row.acknowledged_until is None):
             return False
         AlertEvent.objects.filter(pk=row.pk).update(
-            acknowledged_at=now, acknowledged_by=user, note=_with(row.note, note)
+            acknowledged_at=now,
+            acknowledged_by=user,
+            acknowledged_until=until,
+            note=_with(row.note, note),
         )
     return True
 

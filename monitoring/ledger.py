@@ -5,20 +5,19 @@ Everything here runs inside the transaction of one batch, in a constant number o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
-from typing import Any
 
-from django.db import OperationalError, connection, connections
-from django.db.models import QuerySet
-
-from monitoring.alerting import Decision, Outcome, Owed, StateRow
-from monitoring.core.incidents import Action, MessageKind
-from monitoring.core.values import Rule
-from monitoring.models import AlertEvent, Notification, NotificationState, RuleState
-from monitoring.models.name_table import name_table
+from monitoring.alerting import Decision, Outcome, Owed
+from monitoring.bulk import ROWS, replace, whole_statements
+from monitoring.core.incidents import Action, MessageKind, Step
+from monitoring.models import (
+    AlertEvent,
+    MonitorRun,
+    Notification,
+    NotificationState,
+    RuleState,
+)
 
 _EVENT_UPDATES = (
     "open_key",
@@ -35,12 +34,13 @@ _EVENT_UPDATES = (
     "failing_checks",
     "last_message_at",
     "alert_owed",
+    "upstream",
+    "rule_name",
     "resolved_at",
     "resolution",
 )
-NOTE_FINE_EVERY = timedelta(minutes=15)
-"""How old the time of the last check may get on a rule that stays fine: that every such rule was
-checked stands in the record of the check, and writing it on each would cost more than the check."""
+HOLD_LONGER = timedelta(minutes=2)
+"""Gives the next check the time to gather what one that was killed has left."""
 _STATE_UPDATES = ("task_name", "verdict", "failing_checks", "unknown_checks", "last_checked_at")
 _SETTINGS = (
     "notify_to",
@@ -52,120 +52,27 @@ _SETTINGS = (
     "while_running",
 )
 """What else an event keeps of its rule, so that history still says why when the rule is gone."""
-_ROWS = 1000
-"""Most rows of one statement: as many as a batch has rules."""
-_STATE_COLUMNS = ("key", "pk", "verdict", "failing_checks", "unknown_checks")
 
 
-def read_unsettled(rules: Sequence[Rule], now: datetime) -> dict[str, StateRow]:
-    """Return the states of the rules that were not fine at a recent check, by key.
+def write(outcome: Outcome, now: datetime, run: MonitorRun) -> list[Notification]:
+    """Write states, events and outbox rows in a constant number of queries; return the rows.
 
-    The database leaves out what was fine: reading ten thousand rows to learn that nothing has
-    changed takes longer than the rest of the check.
+    Messages are not due before the check ends, which lets them go: see `gathering`. If it is
+    killed they go by themselves, a little after others may take its lease.
     """
-    connection = connections[RuleState.objects.db]
-    table, keys = name_table(connection, [rule.key for rule in rules])
-    oldest = connection.ops.adapt_datetimefield_value(now - NOTE_FINE_EVERY)
-    key = connection.ops.quote_name("key")  # a reserved word in MariaDB
-    sql = (
-        "SELECT wanted.name, state.id, state.verdict, "  # noqa: S608 - names of our own
-        "state.failing_checks, state.unknown_checks "
-        f"FROM {table} LEFT JOIN {RuleState._meta.db_table} state ON state.{key} = wanted.name "
-        "WHERE state.id IS NULL OR state.verdict <> 'ok' OR state.failing_checks > 0 "
-        "OR state.unknown_checks > 0 OR state.last_checked_at IS NULL "
-        "OR state.last_checked_at < %s"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [keys, oldest])
-        return {row[0]: _state(*row) for row in cursor.fetchall()}
-
-
-def read_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
-    """Return what is remembered of each rule; one that was never checked has an empty state."""
-    keys = [rule.key for rule in rules]
-    found = _as_states(RuleState.objects.filter(key__in=keys))
-    return {key: found.get(key) or StateRow(key=key) for key in keys}
-
-
-def lock_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
-    """Return the states of rules, created where missing and locked until the batch is written.
-
-    The locks make two checks of the same rule follow each other; they are taken in the order of
-    the keys, so that two checks cannot wait for each other.
-    """
-    if not rules:
-        return {}
-    keys = sorted(rule.key for rule in rules)
-    rows = RuleState.objects.select_for_update().filter(key__in=keys).order_by("key")
-    states = _as_states(rows)
-    missing = sorted((rule for rule in rules if rule.key not in states), key=lambda rule: rule.key)
-    if missing:
-        with _whole_statements():
-            RuleState.objects.bulk_create(
-                [RuleState(key=rule.key, task_name=rule.task_name) for rule in missing],
-                ignore_conflicts=True,
-            )
-        states = _as_states(rows)
-    return states
-
-
-def _state(key: str, pk: int | None, *values: Any) -> StateRow:
-    return StateRow(key) if pk is None else StateRow(key, pk, *values)
-
-
-def _as_states(rows: QuerySet[RuleState]) -> dict[str, StateRow]:
-    return {row[0]: StateRow(*row) for row in rows.values_list(*_STATE_COLUMNS)}
-
-
-def is_deadlock(error: OperationalError) -> bool:
-    """Say whether the database gave a transaction up so that another could go on."""
-    is_postgresql = getattr(error.__cause__, "sqlstate", None) == "40P01"
-    is_mysql = error.args[:1] == (1213,)
-    return is_postgresql or is_mysql
-
-
-def open_events(rules: Sequence[Rule]) -> dict[str, AlertEvent]:
-    """Return the open event of each rule that has one, by key."""
-    if not rules:
-        return {}
-    events = AlertEvent.objects.filter(open_key__in=[rule.key for rule in rules])
-    return {str(event.open_key): event for event in events}
-
-
-def write(outcome: Outcome, now: datetime) -> list[Notification]:
-    """Write states, events and outbox rows in a constant number of queries; return the rows."""
     unreached = {message.decision.rule.key for message in outcome.owed if not message.recipients}
-    with _whole_statements():
-        _write_states(outcome, now)
+    with whole_statements():
+        _write_states(outcome, unreached, now)
         events = _write_events(outcome.decisions, unreached, now)
         rows = [
-            _notification(message, recipient, events, now)
+            _notification(message, recipient, events, run)
             for message in outcome.owed
             for recipient in message.recipients
         ]
-        return Notification.objects.bulk_create(rows, batch_size=_ROWS)
+        return Notification.objects.bulk_create(rows, batch_size=ROWS)
 
 
-@contextmanager
-def _whole_statements() -> Iterator[None]:
-    """Write a batch with one statement on SQLite as well.
-
-    Django cuts statements to the 999 parameters that SQLite took before 2020.
-    """
-    if connection.vendor != "sqlite":
-        yield
-        return
-    connection.ensure_connection()
-    features: Any = connection.features
-    before = features.max_query_params
-    features.max_query_params = connection.connection.getlimit(SQLITE_LIMIT_VARIABLE_NUMBER)
-    try:
-        yield
-    finally:
-        features.max_query_params = before
-
-
-def _write_states(outcome: Outcome, now: datetime) -> None:
+def _write_states(outcome: Outcome, unreached: set[str], now: datetime) -> None:
     if outcome.stale:
         RuleState.objects.filter(pk__in=outcome.stale).update(last_checked_at=now)
     changed = [
@@ -175,12 +82,19 @@ def _write_states(outcome: Outcome, now: datetime) -> None:
             task_name=decision.rule.task_name,
             verdict=decision.verdict.kind.value,
             failing_checks=decision.step.failing_checks,
-            unknown_checks=decision.step.unknown_checks,
+            unknown_checks=_unknown_checks(decision.step, decision.rule.key in unreached),
             last_checked_at=now,
         )
         for decision in outcome.decisions
     ]
-    _replace(RuleState, changed, _STATE_UPDATES)
+    replace(RuleState, changed, _STATE_UPDATES)
+
+
+def _unknown_checks(step: Step, is_unreached: bool) -> int:
+    """Return the count to keep: one too few while there is nobody to tell, so that it is tried."""
+    return (
+        step.unknown_checks - 1 if step.tell_cannot_check and is_unreached else step.unknown_checks
+    )
 
 
 def _write_events(
@@ -196,7 +110,7 @@ def _write_events(
         if event is None:
             event = AlertEvent(
                 rule_id=decision.rule.rule_id,
-                rule_name=decision.rule.name,
+                periodic_task=decision.rule.periodic_task,
                 key=decision.rule.key,
                 open_key=decision.rule.key,
                 task_name=decision.rule.task_name,
@@ -207,8 +121,8 @@ def _write_events(
             updated.append(event)
         decision.event = event
         _apply(decision, event, decision.rule.key in unreached, now)
-    AlertEvent.objects.bulk_create(opened, batch_size=_ROWS)
-    _replace(AlertEvent, updated, _EVENT_UPDATES)
+    AlertEvent.objects.bulk_create(opened, batch_size=ROWS)
+    replace(AlertEvent, updated, _EVENT_UPDATES)
     return _with_keys(opened, updated)
 
 
@@ -232,6 +146,8 @@ def _apply(decision: Decision, event: AlertEvent, is_unreached: bool, now: datet
         event.resolution = AlertEvent.Resolution.RECOVERED
         event.alert_owed = False
         return
+    event.rule_name = rule.name
+    event.upstream_id = step.upstream.event_id if step.upstream else event.upstream_id
     execution = verdict.execution
     event.verdict, event.current_status = verdict.kind.value, verdict.current_status
     event.failing_checks = step.failing_checks
@@ -245,11 +161,11 @@ def _apply(decision: Decision, event: AlertEvent, is_unreached: bool, now: datet
     event.started_at = execution.started_at if execution else None
     event.finished_at = execution.finished_at if execution else None
     if step.owed is MessageKind.ALERT:
-        event.alert_owed = is_unreached or step.suppressed_by == "snooze"
+        event.alert_owed = is_unreached or step.suppressed_by in {"snooze", "upstream"}
 
 
 def _notification(
-    message: Owed, recipient: str, events: dict[str, AlertEvent], now: datetime
+    message: Owed, recipient: str, events: dict[str, AlertEvent], run: MonitorRun
 ) -> Notification:
     step = message.decision.step
     about_event = not step.tell_cannot_check
@@ -261,23 +177,7 @@ def _notification(
         facts=message.facts,
         state=NotificationState.SUPPRESSED if step.suppressed_by else NotificationState.PENDING,
         suppressed_by=step.suppressed_by,
-        created_at=now,
-        next_attempt_at=now,
-    )
-
-
-def _replace(model: type[Any], rows: Sequence[Any], fields: Iterable[str]) -> None:
-    """Write existing rows of one batch back with one statement.
-
-    An upsert on the primary key; a bulk_update of this size spends seconds on its CASE terms.
-    """
-    if not rows:
-        return
-    target = connection.features.supports_update_conflicts_with_target
-    model.objects.bulk_create(
-        rows,
-        batch_size=_ROWS,
-        update_conflicts=True,
-        unique_fields=["pk"] if target else None,
-        update_fields=list(fields),
+        run=run,
+        created_at=run.started_at,
+        next_attempt_at=(run.leased_until or run.started_at) + HOLD_LONGER,
     )

@@ -47,6 +47,8 @@ def install(every_minutes: int) -> tuple[PeriodicTask, bool]:
         name=_free_name(),
         task=TASK_NAME,
         interval=schedule,
+        # After a pause of the workers the next message stands for all that were missed.
+        expire_seconds=max(every_minutes, 1) * 60,
         description="Checks every enabled rule and mails what is owed.",
     )
     return row, True
@@ -123,11 +125,18 @@ def longest_wait(task_name: str, now: datetime) -> timedelta | None:
     return max(gaps, default=None)
 
 
+def wait_after(name: str, at: datetime) -> timedelta | None:
+    """Return how long one periodic task waits after a run at that time; None: nobody can tell."""
+    row = PeriodicTask.objects.filter(name=name).select_related("interval", "crontab").first()
+    coming = _coming(row, at, most=1) if row is not None else []
+    return coming[0] - at if coming else None
+
+
 _MOST_SCHEDULES = 20
 _MOST_RUNS = 100
 
 
-def _coming(row: PeriodicTask, now: datetime) -> list[datetime]:
+def _coming(row: PeriodicTask, now: datetime, most: int = _MOST_RUNS) -> list[datetime]:
     """Return the next runs of one periodic task; empty for those that come once or by the sun."""
     if row.interval is not None:
         every = row.interval.schedule.run_every
@@ -138,7 +147,7 @@ def _coming(row: PeriodicTask, now: datetime) -> list[datetime]:
     moments: list[datetime] = []
     try:
         schedule = row.crontab.schedule
-        for _ in range(_MOST_RUNS):
+        for _ in range(most):
             # Celery asks the schedule itself what time it is.
             schedule.nowfun = partial(_same, at)
             wait = schedule.remaining_estimate(at)

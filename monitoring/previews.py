@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from monitoring import alerting, judging, rendering
+from monitoring import judging, rendering
 from monitoring.core.incidents import MessageKind
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.statuses import NO_EXECUTION
 from monitoring.core.values import Rule, Verdict, VerdictKind
 from monitoring.models import MonitorRule
+from monitoring.people import superuser_addresses
 from monitoring.rendering import Mail
 from monitoring.rule_rows import Batch, read_instance
 
@@ -51,7 +52,7 @@ def preview(row: MonitorRule, now: datetime) -> Preview:
     )
     return Preview(
         verdict=verdict,
-        recipients=resolve_recipients(rule.notify_to, alerting.superuser_addresses()),
+        recipients=resolve_recipients(rule.notify_to, superuser_addresses()),
         mail=rendering.render(told, None),
         is_example=is_example,
     )

@@ -14,12 +14,19 @@ from django.utils import timezone, translation
 from templated_mail.mail import BaseEmailMessage
 
 from monitoring.conf import get_settings
+from monitoring.core.digest_text import digest_text, with_notes
 from monitoring.core.messages import TIME_FACTS, plain_text
 from monitoring.core.texts import one_line
 
 logger = logging.getLogger("monitoring.rendering")
 
 TEMPLATE = "emails/task_status_alert.html"
+DIGEST_TEMPLATE = "emails/task_status_digest.html"
+"""For facts that hold `tasks`: one mail about many of them."""
+
+_TIMES = (*TIME_FACTS, "not_checked_from", "held_since")
+_TIMES_OF_ITEMS = {"tasks": "opened_at", "dependent_states": "since"}
+"""Lists among the facts, and the point in time that each of their items may hold."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,14 +45,16 @@ def render(facts: Mapping[str, Any], alert_event_id: int | None) -> Mail:
     product then stand in, because an alert must not be lost to a template.
     """
     context = template_context(facts, alert_event_id)
-    fallback = plain_text(context)
+    is_digest = "tasks" in facts
+    template = DIGEST_TEMPLATE if is_digest else TEMPLATE
+    fallback = with_notes(context, digest_text(context) if is_digest else plain_text(context))
     language = translation.override(get_settings().LANGUAGE_CODE)
     try:
         with language, timezone.override(UTC):
-            message = _Message(context=context, template_name=TEMPLATE)
+            message = _Message(context=context, template_name=template)
             message.render_parts()
     except Exception:
-        logger.exception("the mail template %s failed; the plain text is sent instead", TEMPLATE)
+        logger.exception("the mail template %s failed; the plain text is sent instead", template)
         return Mail(subject=facts["subject"], text_body=fallback, html_body="")
     return Mail(
         subject=one_line(message.subject)[:255] or facts["subject"],
@@ -63,7 +72,7 @@ class _Message(BaseEmailMessage):  # type: ignore[misc]
         self.render()
         if not (self.subject or self.body or self.html):
             # A template without the three blocks is one whole HTML page.
-            self.html = get_template(self.template_name).render(self.get_context_data())
+            self.html = get_template(self.template_name).render(self.get_context_data()).strip()
 
     def _attach_body(self) -> None:
         """Keep text and HTML apart; the library would make the HTML the body."""
@@ -71,23 +80,42 @@ class _Message(BaseEmailMessage):  # type: ignore[misc]
 
 def template_context(facts: Mapping[str, Any], alert_event_id: int | None) -> dict[str, Any]:
     """Return the variables of the mail template."""
-    settings = get_settings()
-    times = {name: _as_datetime(facts.get(name)) for name in TIME_FACTS}
-    return {
+    context = {
         **facts,
-        **times,
-        "site_name": settings.SITE_NAME,
+        **{name: _as_datetime(facts.get(name)) for name in _TIMES},
+        "site_name": get_settings().SITE_NAME,
         "event_url": event_url(alert_event_id),
     }
+    for name, time in _TIMES_OF_ITEMS.items():
+        if name in facts:
+            context[name] = [
+                {**item, time: _as_datetime(item.get(time))} for item in facts[name] or ()
+            ]
+    if "tasks" in context:
+        context["list_url"] = list_url()
+        for task in context["tasks"]:
+            task["event_url"] = event_url(task.get("event_id"))
+    return context
 
 
 def event_url(alert_event_id: int | None) -> str:
     """Return the address of an alert event in the admin, or an empty string if there is none."""
+    if alert_event_id is None:
+        return ""
+    return _admin_url("admin:monitoring_alertevent_change", alert_event_id)
+
+
+def list_url() -> str:
+    """Return the address of the alert events in the admin, or an empty string if there is none."""
+    return _admin_url("admin:monitoring_alertevent_changelist")
+
+
+def _admin_url(name: str, *args: int) -> str:
     base = get_settings().BASE_URL
-    if not base or alert_event_id is None:
+    if not base:
         return ""
     try:
-        path = reverse("admin:monitoring_alertevent_change", args=[alert_event_id])
+        path = reverse(name, args=args)
     except NoReverseMatch:  # a host without the admin
         return ""
     return base.rstrip("/") + path

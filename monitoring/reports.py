@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from monitoring.alerting import Decision, Outcome, Owed
+from monitoring.core.messages import iso
 from monitoring.core.recipients import no_recipient_error
-from monitoring.core.values import VerdictKind
+from monitoring.core.values import Rule, VerdictKind
 from monitoring.models import Notification
 
 
@@ -20,7 +21,10 @@ class Report:
     checked_at: datetime
     rule_set: str
     state: str = "complete"
-    """`complete`, or `skipped` when another check of the same rules was running."""
+    """`complete`, or `skipped` when there was nothing to do."""
+    skipped_because: str = ""
+    not_checked_from: datetime | None = None
+    """Checks were missing from here until this one."""
     run_id: int | None = None
     counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(
@@ -40,12 +44,26 @@ class Report:
             "rule_set": self.rule_set,
             "state": self.state,
             "run": self.run_id,
+            "skipped_because": self.skipped_because,
+            "not_checked_from": iso(self.not_checked_from),
             **self.counts,
             "failures": self.failures,
             "unknown_rules": self.unknown,
             "messages": self.messages,
             "problems": self.problems,
         }
+
+    def skip(self, reason: str) -> None:
+        """Say that the check was not done, or not to its end."""
+        self.state, self.skipped_because = "skipped", reason
+
+    def add_broken(self, rule: Rule, reason: str) -> None:
+        """Count a rule that could not be checked because of itself."""
+        self.counts["checked"] += 1
+        self.counts["unknown"] += 1
+        self.unknown.append({"rule": rule.name, "task_name": rule.task_name, "reason": reason})
+        where = rule.path or f'rule "{rule.name}"'
+        self.problems.append(f"{where}: cannot be checked: {reason}")
 
     def add(self, outcome: Outcome) -> None:
         """Count what one batch found, and list what failed, could not be judged or is owed."""

@@ -31,6 +31,8 @@ class RuleSet:
     entries: Sequence[Rule]
     stored: QuerySet[MonitorRule] | None
     problems: Sequence[str]
+    periodic_task: str = ""
+    """Who asks, if a periodic task does."""
 
     def batches(self) -> Iterator[Batch]:
         """Yield the rules, at most `BATCH_SIZE` at a time."""
@@ -69,6 +71,7 @@ def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:
         entries=arguments.entries,
         stored=stored,
         problems=problems,
+        periodic_task=periodic_task,
     )
 
 

@@ -10,11 +10,11 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from monitoring.admin.base import (
+    ChoiceFilter,
     PrimaryKeyFilter,
     TaskFilter,
     link,
@@ -24,6 +24,7 @@ from monitoring.admin.base import (
 )
 from monitoring.admin.display import (
     EMPTY,
+    RULE_LABELS,
     VERDICT_TONES,
     Tone,
     aside,
@@ -37,8 +38,6 @@ from monitoring.admin.event_messages import MessageInline
 from monitoring.admin.event_operations import EventOperations
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
 
-_RULE_FIELDS = {field.name: field for field in MonitorRule._meta.concrete_fields}
-
 
 def _spelt(value: object) -> str:
     if isinstance(value, bool):
@@ -46,18 +45,14 @@ def _spelt(value: object) -> str:
     return listed(value) if isinstance(value, list) else str(value)
 
 
-class StateFilter(admin.SimpleListFilter):
+class StateFilter(ChoiceFilter):
     title = _("state")
     parameter_name = "state"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, Any]]:
-        return [
-            ("open", _("Open")),
-            ("acknowledged", _("Open and acknowledged")),
-            ("resolved", _("Resolved")),
-        ]
+    fixed_choices = (
+        ("open", _("Open")),
+        ("acknowledged", _("Open and acknowledged")),
+        ("resolved", _("Resolved")),
+    )
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[AlertEvent]
@@ -66,7 +61,7 @@ class StateFilter(admin.SimpleListFilter):
             case "open":
                 return queryset.filter(open_key__isnull=False)
             case "acknowledged":
-                return queryset.filter(open_key__isnull=False, acknowledged_at__isnull=False)
+                return queryset & AlertEvent.objects.acknowledged(timezone.now())
             case "resolved":
                 return queryset.filter(open_key__isnull=True)
         return queryset
@@ -85,6 +80,7 @@ class AlertEventAdmin(EventOperations):
     told = moment("last_message_at", _("last message"))
     resolved = moment("resolved_at", _("resolved"))
     acknowledged = moment("acknowledged_at", _("acknowledged"))
+    acknowledged_end = moment("acknowledged_until", _("acknowledged until"))
     started = moment("started_at", _("started"))
     finished = moment("finished_at", _("finished"))
 
@@ -123,6 +119,9 @@ class AlertEventAdmin(EventOperations):
         "context_model",
         "context_type",
         "acknowledged_at",
+        "acknowledged_until",
+        "periodic_task",
+        "upstream",
         "note",
         "cause",
     )
@@ -139,7 +138,9 @@ class AlertEventAdmin(EventOperations):
             if obj.resolved_at:
                 since[1:] = [("opened", "resolved"), ("failing_checks", "checked")]
                 since += [("told", "all_messages")]
+            what += ["held_behind"] if obj.upstream_id else []
             since += [("acknowledged", "acknowledged_by")] if obj.acknowledged_at else []
+            since += ["acknowledged_end"] if obj.acknowledged_until else []
             since += ["note"] if obj.note else []
             was += [("context_model", "context_type")] if obj.context_model else []
             was += ["other_settings"] if obj.rule_settings else []
@@ -169,7 +170,7 @@ class AlertEventAdmin(EventOperations):
             recovered = row.resolution == AlertEvent.Resolution.RECOVERED
             text = row.get_resolution_display() or _("Resolved")
             return badge(text, Tone.GOOD if recovered else Tone.QUIET)
-        if row.acknowledged_at is not None:
+        if row.is_acknowledged(timezone.now()):
             return badge(_("Acknowledged"), Tone.WARN)
         if row.alert_owed:
             return format_html(
@@ -192,6 +193,8 @@ class AlertEventAdmin(EventOperations):
             return link(self.admin_site, MonitorRule, row.rule_id, name)
         if row.rule_name:
             return format_html("{} {}", row.rule_name, aside(_("deleted")))
+        if row.periodic_task:
+            return aside(_("JSON arguments of %s") % row.periodic_task)
         return aside(_("JSON arguments"))
 
     @admin.display(description=_("duration"))
@@ -220,6 +223,13 @@ class AlertEventAdmin(EventOperations):
         pk = vars(row).get("execution_pk")
         return link(self.admin_site, BackgroundTask, pk, row.task_id) if pk else code(row.task_id)
 
+    @admin.display(description=_("failing already"))
+    def held_behind(self, row: AlertEvent) -> str:
+        """Return the event of the task it depends on, behind which its alert was held."""
+        if row.upstream is None:
+            return EMPTY
+        return link(self.admin_site, AlertEvent, row.upstream.pk, str(row.upstream))
+
     @admin.display(description=_("expected"))
     def expected(self, row: AlertEvent) -> str:
         return listed(row.expected_statuses)
@@ -233,9 +243,9 @@ class AlertEventAdmin(EventOperations):
         """Return what else the rule said, in the words of the form; empty ones are left out."""
         said = row.rule_settings if isinstance(row.rule_settings, dict) else {}
         lines = (
-            (capfirst(str(_RULE_FIELDS[name].verbose_name)), _spelt(value))
+            (RULE_LABELS[name], _spelt(value))
             for name, value in said.items()
-            if name in _RULE_FIELDS and value not in ("", [], None)
+            if name in RULE_LABELS and value not in ("", [], None)
         )
         return format_html_join("", "<div>{}: {}</div>", lines) or EMPTY
 

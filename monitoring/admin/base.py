@@ -4,18 +4,20 @@ and history that nobody can change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, quote
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth import get_permission_codename
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -32,6 +34,16 @@ def may_view(request: HttpRequest, model: type[Model]) -> bool:
     """Say whether the user may see the rows of a model."""
     codename = get_permission_codename("view", model._meta)
     return request.user.has_perm(f"{model._meta.app_label}.{codename}")
+
+
+def has_file_pages() -> bool:
+    """Say whether the host has django-import-export's pages, which are templates of its app."""
+    return apps.is_installed("import_export")
+
+
+def log(request: HttpRequest, rows: Iterable[Model], flag: int, said: str | list[Any]) -> None:
+    """Write into the history of each row who did what, as saving its form would."""
+    LogEntry.objects.log_actions(request.user.pk or 0, rows, flag, change_message=said)
 
 
 def link(site: admin.AdminSite, model: type[Model], pk: int | str, text: str | Promise) -> str:
@@ -67,6 +79,10 @@ def moment(field: str, description: Any) -> Callable[[Any, Any], str]:
     return column
 
 
+ONE_ROW = "<path:object_id>/"
+"""Begins the addresses of the views of one row."""
+
+
 class Page(ChangeList):
     """A page of a list: leaves long texts in the database, and reads what belongs to its rows."""
 
@@ -86,7 +102,25 @@ class Page(ChangeList):
         self.model_admin.attach(request, list(self.result_list))
 
 
-class MonitoringAdmin(ModelAdmin):
+class PageContext(ModelAdmin):
+    """Hands to the template of the form what stands beside it."""
+
+    def page_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+        """Return what the template needs; object_id: as in the address, None for a new row."""
+        return {}
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        context = (extra_context or {}) | self.page_context(request, object_id)
+        return super().changeform_view(request, object_id, form_url, context)
+
+
+class MonitoringAdmin(PageContext):
     """A page of this app."""
 
     list_defer: Sequence[str] = ()
@@ -100,6 +134,20 @@ class MonitoringAdmin(ModelAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return Page
+
+    def views_at(
+        self, prefix: str, views: Mapping[str, Callable[..., HttpResponse]]
+    ) -> list[URLPattern]:
+        """Return addresses for views of the admin, named as Django names its own of the model."""
+        model = f"{self.opts.app_label}_{self.opts.model_name}"
+        return [
+            path(
+                f"{prefix}{name}/",
+                self.admin_site.admin_view(view),
+                name=f"{model}_{name.replace('-', '_')}",
+            )
+            for name, view in views.items()
+        ]
 
     def attach(self, request: HttpRequest, rows: Sequence[Any]) -> None:
         """Fetch what the columns of these rows show from other tables, one query per table."""
@@ -137,6 +185,17 @@ class HistoryAdmin(MonitoringAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any | None = None) -> list[Any]:
         return flatten_fieldsets(self.get_fieldsets(request, obj))
+
+
+class ChoiceFilter(admin.SimpleListFilter):
+    """A filter whose choices are always the same."""
+
+    fixed_choices: Sequence[tuple[str, str | Promise]]
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        return list(self.fixed_choices)
 
 
 class LinkedFilter(admin.SimpleListFilter):

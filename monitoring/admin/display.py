@@ -15,16 +15,22 @@ from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from monitoring.core.fields import shown
 from monitoring.core.messages import number
 from monitoring.core.texts import one_line
-from monitoring.models import NotificationState, RunState, TaskStatus, VerdictChoices
+from monitoring.models import MonitorRule, NotificationState, RunState, TaskStatus, VerdictChoices
 
 EMPTY = "-"
 """The same as Django's own for what is not there."""
+
+RULE_LABELS: Mapping[str, str | Promise] = {
+    field.name: capfirst(field.verbose_name) for field in MonitorRule._meta.concrete_fields
+}
+"""The fields of a rule as people know them, in the language of whoever looks."""
 
 
 class Tone(StrEnum):

@@ -8,19 +8,19 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from monitoring import interventions
-from monitoring.admin.base import url
+from monitoring.admin.base import ONE_ROW, log, url
 from monitoring.admin.history_export import HistoryExport
 from monitoring.models import AlertEvent
 
@@ -33,6 +33,20 @@ class NoteForm(forms.Form):
     )
 
 
+class AcknowledgeForm(NoteForm):
+    """Until when, in the time zone of the user; empty: until it is resolved."""
+
+    until = forms.DateTimeField(
+        label=_("Until"), required=False, input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"]
+    )
+
+    def clean_until(self) -> datetime | None:
+        until: datetime | None = self.cleaned_data["until"]
+        if until is not None and until <= timezone.now():
+            raise forms.ValidationError(_("This is in the past."))
+        return until
+
+
 class EventOperations(HistoryExport):
     """Two buttons on the page of an open event, for those with a permission of its own."""
 
@@ -42,32 +56,29 @@ class EventOperations(HistoryExport):
         return request.user.has_perm("monitoring.acknowledge_alertevent")
 
     def get_urls(self) -> list[URLPattern]:
-        return [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(require_POST(view)),
-                name=f"monitoring_alertevent_{name}",
-            )
-            for name, view in (
-                ("acknowledge", self.acknowledge_view),
-                ("resolve", self.resolve_view),
-            )
-        ] + super().get_urls()
+        views = {
+            "acknowledge": require_POST(self.acknowledge_view),
+            "resolve": require_POST(self.resolve_view),
+        }
+        return self.views_at(ONE_ROW, views) + super().get_urls()
 
     def acknowledge_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def acknowledge(event: AlertEvent, note: str, now: datetime) -> bool:
             user: Any = request.user
-            return interventions.acknowledge(event, user, note, now)
+            return interventions.acknowledge(event, user, note, now, form.cleaned_data["until"])
 
-        return self._do(request, object_id, acknowledge, _now("acknowledged"))
+        form = AcknowledgeForm(request.POST)
+        return self._do(request, object_id, form, acknowledge, _now("acknowledged"))
 
     def resolve_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._do(request, object_id, interventions.resolve, _now("resolved"))
+        form = NoteForm(request.POST)
+        return self._do(request, object_id, form, interventions.resolve, _now("resolved"))
 
     def _do(
         self,
         request: HttpRequest,
         object_id: str,
+        form: NoteForm,
         work: Callable[[AlertEvent, str, datetime], bool],
         done: str,
     ) -> HttpResponse:
@@ -76,9 +87,10 @@ class EventOperations(HistoryExport):
             raise PermissionDenied
         if event is None:
             raise Http404
-        form = NoteForm(request.POST)
         if not form.is_valid():
-            self.message_user(request, form.errors["note"].as_text(), messages.ERROR)
+            for field in form.errors:
+                text = f"{form.fields[field].label}: {form.errors[field].as_text()}"
+                self.message_user(request, text, messages.ERROR)
         elif self._work(request, event, work, form.cleaned_data["note"], done):
             text = _now("The alert event was %s.") % done
             self.message_user(request, text, messages.SUCCESS)
@@ -98,21 +110,11 @@ class EventOperations(HistoryExport):
         with transaction.atomic():
             if not work(event, note, timezone.now()):
                 return False
-            said = f"{done}: {note}" if note else done
-            LogEntry.objects.log_actions(
-                request.user.pk or 0, [event], CHANGE, change_message=said, single_object=True
-            )
+            log(request, [event], CHANGE, f"{done}: {note}" if note else done)
         return True
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        context = (extra_context or {}) | {
+    def page_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+        return super().page_context(request, object_id) | {
             "may_acknowledge": self.has_acknowledge_permission(request),
             "max_note_length": MAX_NOTE_LENGTH,
         }
-        return super().changeform_view(request, object_id, form_url, context)

@@ -10,9 +10,8 @@ from functools import partial
 from typing import Any
 
 from django import forms
-from django.apps import apps
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.core.signing import BadSignature, Signer
@@ -27,8 +26,9 @@ from django.views.decorators.http import require_POST
 from import_export.admin import ImportExportMixin
 from import_export.forms import ConfirmImportForm, ExportForm, ImportForm
 
-from monitoring.admin.base import url
+from monitoring.admin.base import has_file_pages, log, url
 from monitoring.admin.context_access import ContextRefusedError, User, require
+from monitoring.admin.display import RULE_LABELS
 from monitoring.core.values import ContextFilter
 from monitoring.exchange.resources import RuleResource, RuleResult, changed_fields
 from monitoring.exchange.rows import MAX_BYTES, TOO_LARGE, FileError
@@ -88,9 +88,7 @@ class RuleExchangeMixin(ImportExportMixin):  # type: ignore[misc]
 
     @property
     def import_export_change_list_template(self) -> str | None:
-        if not _is_installed():
-            return None
-        return "admin/import_export/change_list_import_export.html"
+        return "admin/import_export/change_list_import_export.html" if has_file_pages() else None
 
     @admin.action(permissions=["export"], description=_("Export selected rules"))
     def export_selected(
@@ -103,13 +101,13 @@ class RuleExchangeMixin(ImportExportMixin):  # type: ignore[misc]
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return (
-            _is_installed()
+            has_file_pages()
             and bool(self.has_add_permission(request))
             and bool(self.has_change_permission(request))
         )
 
     def has_export_permission(self, request: HttpRequest) -> bool:
-        return _is_installed() and bool(self.has_view_permission(request))
+        return has_file_pages() and bool(self.has_view_permission(request))
 
     def is_skip_import_confirm_enabled(self) -> bool:
         return False  # whatever the host's other pages do: nothing changes unseen
@@ -179,25 +177,11 @@ class RuleExchangeMixin(ImportExportMixin):  # type: ignore[misc]
         """Write one entry for each rule that was added or changed; the latter says which fields."""
         for row in result:
             if row.is_new():
-                self._log_import(request, row.instance, ADDITION, {"added": {}})
+                log(request, [row.instance], ADDITION, [{"added": {}}])
             elif row.is_update():
-                labels = _labels(changed_fields(row))
-                self._log_import(request, row.instance, CHANGE, {"changed": {"fields": labels}})
-
-    def _log_import(
-        self, request: HttpRequest, rule: MonitorRule, flag: int, what: dict[str, Any]
-    ) -> None:
-        LogEntry.objects.log_actions(request.user.pk or 0, [rule], flag, change_message=[what])
-
-
-def _is_installed() -> bool:
-    return apps.is_installed("import_export")
-
-
-def _labels(fields: list[str]) -> list[str]:
-    fields_by_name = {field.name: field for field in MonitorRule._meta.fields}
-    with override(None):  # entries are translated when they are read
-        return [str(capfirst(str(fields_by_name[name].verbose_name))) for name in fields]
+                with override(None):  # entries are translated when they are read
+                    labels = [str(RULE_LABELS[name]) for name in changed_fields(row)]
+                log(request, [row.instance], CHANGE, [{"changed": {"fields": labels}}])
 
 
 def check_context(context: ContextFilter, user: User) -> None:

@@ -27,7 +27,7 @@ class ListWidget(JSONFormWidget):  # type: ignore[misc]
 class ListField(JSONFormField):  # type: ignore[misc]
     """A list of texts, read by one of the core's readers.
 
-    The reader's error is the one error of the field: the schema only says how to draw it.
+    The reader's problems are the errors of the field: the schema only says how to draw it.
     """
 
     def __init__(
@@ -63,10 +63,9 @@ class ListField(JSONFormField):  # type: ignore[misc]
             return [str(item) for item in self.read(given)]
         except InvalidValueError as error:
             self._mark(given)
-            raise ValidationError(capfirst(str(error)), code="not_readable") from None
-        except ValidationError:
-            self._mark(given)
-            raise
+            raise ValidationError(
+                [ValidationError(capfirst(text), code="not_readable") for text in error.problems]
+            ) from None
 
     def _mark(self, given: object) -> None:
         """Say at each item what is wrong with it alone, beside the error of the whole list."""
@@ -79,8 +78,6 @@ class ListField(JSONFormField):  # type: ignore[misc]
             self.read([item])
         except InvalidValueError as error:
             return capfirst(str(error))
-        except ValidationError as error:
-            return " ".join(error.messages)
         return ""
 
     def bound_data(self, data: Any, initial: Any) -> Any:

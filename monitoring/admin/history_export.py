@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.apps import apps
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext as _
@@ -14,7 +13,7 @@ from import_export.forms import ExportForm
 from import_export.resources import ModelResource, modelresource_factory
 from tablib import Dataset
 
-from monitoring.admin.base import HistoryAdmin, url
+from monitoring.admin.base import HistoryAdmin, has_file_pages, url
 
 MOST_ROWS = 100_000
 """A file is made in memory; the filters of the list cut a longer history into parts."""
@@ -50,11 +49,10 @@ class HistoryExport(ExportMixin, HistoryAdmin):  # type: ignore[misc]
 
     @property
     def import_export_change_list_template(self) -> str | None:
-        installed = apps.is_installed("import_export")
-        return "admin/import_export/change_list_export.html" if installed else None
+        return "admin/import_export/change_list_export.html" if has_file_pages() else None
 
     def has_export_permission(self, request: HttpRequest) -> bool:
-        return apps.is_installed("import_export") and self.has_view_permission(request)
+        return has_file_pages() and self.has_view_permission(request)
 
     def get_export_resource_classes(self, request: HttpRequest) -> list[type[ModelResource]]:
         return [modelresource_factory(self.model, meta_options={"fields": self.export_fields})]

@@ -8,13 +8,21 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils.html import format_html
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from monitoring.admin.base import HistoryAdmin, PrimaryKeyFilter, link, moment, url
+from monitoring.admin.base import (
+    ONE_ROW,
+    HistoryAdmin,
+    PrimaryKeyFilter,
+    link,
+    list_link,
+    moment,
+    url,
+)
 from monitoring.admin.display import (
     EMPTY,
     MESSAGE_TONES,
@@ -24,7 +32,7 @@ from monitoring.admin.display import (
     excerpt,
     preformatted,
 )
-from monitoring.models import AlertEvent, Notification, NotificationState
+from monitoring.models import AlertEvent, MonitorRun, Notification, NotificationState
 
 MAIL_HEADERS = {
     # A mail holds what tasks and hosts wrote: nothing in it runs, loads or posts anything.
@@ -35,6 +43,18 @@ MAIL_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+
+
+class RunFilter(PrimaryKeyFilter):
+    title = _("check")
+    parameter_name = "run"
+    model = MonitorRun
+
+
+class DigestFilter(PrimaryKeyFilter):
+    title = _("digest")
+    parameter_name = "digest"
+    model = Notification
 
 
 class EventFilter(PrimaryKeyFilter):
@@ -61,7 +81,7 @@ class NotificationAdmin(HistoryAdmin):
         "problem",
     )
     list_display_links = ("subject",)
-    list_filter = ("state", "kind", EventFilter)
+    list_filter = ("state", "kind", EventFilter, RunFilter, DigestFilter)
     list_select_related = ("alert_event",)
     list_defer = ("facts", "text_body", "html_body")
     search_fields = ("^recipient", "subject", "=message_id")
@@ -76,6 +96,8 @@ class NotificationAdmin(HistoryAdmin):
                 delivery.append("next_attempt")
             delivery += ["full_error"] if obj.error else []
             delivery += ["id_of_message"] if obj.message_id else []
+            delivery += ["said_by"] if obj.digest_id else []
+            delivery += ["instead_of"] if obj.stands_in_for_id else []
         return (
             (_("Message"), {"fields": ("subject", ("recipient", "kind"), "event")}),
             (_("Delivery"), {"fields": delivery}),
@@ -83,9 +105,7 @@ class NotificationAdmin(HistoryAdmin):
         )
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_safe(self.html_view))
-        name = "monitoring_notification_html"
-        return [path("<path:object_id>/html/", view, name=name), *super().get_urls()]
+        return self.views_at(ONE_ROW, {"html": require_safe(self.html_view)}) + super().get_urls()
 
     def html_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Return the HTML part of a mail, for a frame that nothing gets out of."""
@@ -106,8 +126,26 @@ class NotificationAdmin(HistoryAdmin):
     @admin.display(description=_("alert event"))
     def event(self, row: Notification) -> str:
         if row.alert_event is None:
+            if row.is_digest:
+                said = row.stands_in_for_id or row.pk
+                return list_link(self.admin_site, Notification, _("several"), digest=said)
             return aside(_("none: a rule cannot be checked"))
         return link(self.admin_site, AlertEvent, row.alert_event.pk, str(row.alert_event))
+
+    @admin.display(description=_("said by"))
+    def said_by(self, row: Notification) -> str:
+        digest = row.digest
+        if digest is None:
+            return EMPTY
+        return link(self.admin_site, Notification, digest.pk, digest.subject)
+
+    @admin.display(description=_("stands in for"))
+    def instead_of(self, row: Notification) -> str:
+        refused = row.stands_in_for
+        if refused is None:
+            return EMPTY
+        text = _("the message to %s, which was refused") % refused.recipient
+        return link(self.admin_site, Notification, refused.pk, text)
 
     @admin.display(description=_("error"))
     def problem(self, row: Notification) -> str:
@@ -127,6 +165,8 @@ class NotificationAdmin(HistoryAdmin):
             return preformatted(row.text_body)
         if row.state == NotificationState.SUPPRESSED:
             return aside(_("This message was suppressed, so it was never rendered."))
+        if row.digest_id:
+            return aside(_("Said by a digest, together with others."))
         return aside(_("Not rendered yet: that happens at the first attempt to deliver it."))
 
     @admin.display(description=_("HTML"))

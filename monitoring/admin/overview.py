@@ -53,7 +53,6 @@ def _last_run(now: Any) -> dict[str, Any]:
         "at": instant(row.started_at),
         "ago": duration(now - row.started_at),
         "state": row.get_state_display(),
-        "row": row,
     }
 
 
@@ -89,7 +88,4 @@ def _unwatched(site: admin.AdminSite) -> list[dict[str, Any]]:
         MonitorRule.objects.filter(enabled=True).values_list("task_name", flat=True).distinct()
     )
     names = [name for name in seen_names() if name not in watched and not is_ignored(name)]
-    return [
-        {"task": name, "url": url(site, MonitorRule, "add"), "query": {"task_name": name}}
-        for name in names[: MOST + 1]
-    ]
+    return [{"task": name, "url": url(site, MonitorRule, "add")} for name in names[: MOST + 1]]

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -21,6 +21,7 @@ from django.utils.translation import ngettext
 from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
 
+from monitoring.admin.base import PageContext, log
 from monitoring.admin.exchange import check_context
 from monitoring.core.arguments import parse_arguments
 from monitoring.exchange.conversion import convert, documented_rows
@@ -52,7 +53,7 @@ def _problems(args: str, kwargs: str, name: str) -> Iterator[tuple[str, str]]:
         yield field, str(problem)
 
 
-class CheckedPeriodicTaskAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
+class CheckedPeriodicTaskAdmin(PageContext, PeriodicTaskAdmin):  # type: ignore[misc]
     form = CheckedPeriodicTaskForm
     change_form_template = "admin/monitoring/periodic_task_change_form.html"
 
@@ -61,18 +62,10 @@ class CheckedPeriodicTaskAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
         name = "monitoring_periodictask_to_rules"
         return [path("<path:object_id>/to-rules/", view, name=name), *super().get_urls()]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
+    def page_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
         row = self.get_object(request, unquote(object_id)) if object_id else None
         may = row is not None and self._may_convert(request, row)
-        context = (extra_context or {}) | {"may_become_rules": may and _is_convertible(row)}
-        response: HttpResponse = super().changeform_view(request, object_id, form_url, context)
-        return response
+        return {"may_become_rules": may and _is_convertible(row)}
 
     def _may_convert(self, request: HttpRequest, row: PeriodicTask) -> bool:
         may_add = request.user.has_perm("monitoring.add_monitorrule")
@@ -114,11 +107,9 @@ class CheckedPeriodicTaskAdmin(PeriodicTaskAdmin):  # type: ignore[misc]
         return HttpResponseRedirect(reverse(name, args=[row.pk], current_app=self.admin_site.name))
 
     def _log(self, request: HttpRequest, row: PeriodicTask, rules: list[MonitorRule]) -> None:
-        write = LogEntry.objects.log_actions
-        user = request.user.pk or 0
-        write(user, rules, ADDITION, change_message=[{"added": {}}])
+        log(request, rules, ADDITION, [{"added": {}}])
         fields = ["Positional Arguments", "Keyword Arguments", "Description"]
-        write(user, [row], CHANGE, change_message=[{"changed": {"fields": fields}}])
+        log(request, [row], CHANGE, [{"changed": {"fields": fields}}])
 
 
 def _is_convertible(row: PeriodicTask) -> bool:

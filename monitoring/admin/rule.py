@@ -22,7 +22,7 @@ from monitoring.admin.rule_filters import (
     VerdictFilter,
 )
 from monitoring.admin.rule_form import CONTEXT, RuleForm
-from monitoring.admin.rule_operations import RuleOperations, SnoozeForm
+from monitoring.admin.rule_operations import RuleOperations
 from monitoring.admin.rule_preview import RulePreview
 from monitoring.admin.strip import strip
 from monitoring.admin.timeline import RuleTimeline
@@ -205,18 +205,3 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
         fields = super().get_readonly_fields(request, obj)
         # A snooze is a permission of its own, however it is set.
         return fields if self.has_snooze_permission(request) else (*fields, "snoozed_until")
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        buttons = {
-            "may_check": self.has_check_permission(request),
-            "may_snooze": self.has_snooze_permission(request),
-            "snooze_form": SnoozeForm(),
-        }
-        context = (extra_context or {}) | buttons | self.preview_context(request, object_id)
-        return super().changeform_view(request, object_id, form_url, context)

@@ -10,22 +10,21 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.admin.base import LinkedFilter, may_view
+from monitoring.admin.base import ChoiceFilter, LinkedFilter, may_view
 from monitoring.core.values import FAILING
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
 
 
-class AlertFilter(admin.SimpleListFilter):
+class AlertFilter(ChoiceFilter):
     title = _("alert event")
     parameter_name = "alert"
+    fixed_choices = (("open", _("Open now")), ("none", _("None open")))
 
     def lookups(
         self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
     ) -> list[tuple[str, Any]]:
-        if not may_view(request, AlertEvent):
-            return []
-        return [("open", _("Open now")), ("none", _("None open"))]
+        return super().lookups(request, model_admin) if may_view(request, AlertEvent) else []
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[MonitorRule]
@@ -38,14 +37,10 @@ class AlertFilter(admin.SimpleListFilter):
         return queryset
 
 
-class SnoozeFilter(admin.SimpleListFilter):
+class SnoozeFilter(ChoiceFilter):
     title = _("snoozed")
     parameter_name = "snoozed"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, Any]]:
-        return [("yes", _("Yes")), ("no", _("No"))]
+    fixed_choices = (("yes", _("Yes")), ("no", _("No")))
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[MonitorRule]
@@ -57,21 +52,17 @@ class SnoozeFilter(admin.SimpleListFilter):
         return queryset
 
 
-class VerdictFilter(admin.SimpleListFilter):
+class VerdictFilter(ChoiceFilter):
     """By what the last check found. A rule that was pointed elsewhere since was never checked."""
 
     title = _("state")
     parameter_name = "state"
-
-    def lookups(
-        self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
-    ) -> list[tuple[str, Any]]:
-        return [
-            ("ok", _("OK")),
-            ("failing", _("Failing")),
-            ("unknown", _("Unknown")),
-            ("never", _("Never checked")),
-        ]
+    fixed_choices = (
+        ("ok", _("OK")),
+        ("failing", _("Failing")),
+        ("unknown", _("Unknown")),
+        ("never", _("Never checked")),
+    )
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[MonitorRule]

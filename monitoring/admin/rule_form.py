@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from django import forms
-from django.core.exceptions import ValidationError
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.context_access import ContextRefusedError, User, require
 from monitoring.admin.fields import ListField
-from monitoring.core.fields import read_addresses, read_context, read_names, read_statuses
+from monitoring.core.fields import read_all_addresses, read_context, read_names, read_statuses
 from monitoring.models import MonitorRule, TaskStatus
 from monitoring.models.rule import default_expected_statuses
 
@@ -22,16 +19,6 @@ else:  # not subscriptable at run time
     _Form = forms.ModelForm
 
 CONTEXT = ("context_model", "context_field", "context_type")
-
-
-def _read_all_addresses(value: object) -> Sequence[str]:
-    """Return addresses; a form, unlike a check, refuses the list for one that is wrong."""
-    addresses, complaints = read_addresses(value)
-    if complaints:
-        raise ValidationError(
-            [ValidationError(capfirst(text), code="not_readable") for text in complaints]
-        )
-    return addresses
 
 
 class RuleForm(_Form):
@@ -50,7 +37,7 @@ class RuleForm(_Form):
     notify_to = ListField(
         name=_("Notify"),
         items={"placeholder": "team@example.com"},
-        read=_read_all_addresses,
+        read=read_all_addresses,
         help_text=_("E-mail addresses. None: all superusers who have one."),
     )
     dependent_tasks = ListField(

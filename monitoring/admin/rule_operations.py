@@ -9,14 +9,14 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.models import CHANGE
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.mail.utils import DNS_NAME
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +24,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from monitoring import doors, interventions
-from monitoring.admin.base import MonitoringAdmin, url
+from monitoring.admin.base import ONE_ROW, MonitoringAdmin, log, url
 from monitoring.admin.display import instant
 from monitoring.channels.email import DeliveryError, Mailer
 from monitoring.core.fields import InvalidValueError, is_address
@@ -95,19 +95,20 @@ class RuleOperations(MonitoringAdmin):
         return request.user.has_perm("monitoring.snooze_monitorrule")
 
     def get_urls(self) -> list[URLPattern]:
-        views: dict[str, Callable[[HttpRequest, MonitorRule], None]] = {
+        works: dict[str, Callable[[HttpRequest, MonitorRule], None]] = {
             "check": self._check_one,
             "snooze": self._snooze_one,
             "test-mail": self._send_test_mail,
         }
-        return [
-            path(
-                f"<path:object_id>/{name}/",
-                self.admin_site.admin_view(require_POST(self._button(view))),
-                name=f"monitoring_monitorrule_{name.replace('-', '_')}",
-            )
-            for name, view in views.items()
-        ] + super().get_urls()
+        buttons = {name: require_POST(self._button(work)) for name, work in works.items()}
+        return self.views_at(ONE_ROW, buttons) + super().get_urls()
+
+    def page_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
+        return super().page_context(request, object_id) | {
+            "may_check": self.has_check_permission(request),
+            "may_snooze": self.has_snooze_permission(request),
+            "snooze_form": SnoozeForm(),
+        }
 
     def _button(
         self, work: Callable[[HttpRequest, MonitorRule], None]
@@ -221,9 +222,7 @@ class RuleOperations(MonitoringAdmin):
         return len(rows)
 
     def _log(self, request: HttpRequest, rows: Sequence[MonitorRule], field: str) -> None:
-        """Write who changed which field, as saving the form would."""
-        said = [{"changed": {"fields": [field]}}]
-        LogEntry.objects.log_actions(request.user.pk or 0, rows, CHANGE, change_message=said)
+        log(request, rows, CHANGE, [{"changed": {"fields": [field]}}])
 
     # A mail to try
 

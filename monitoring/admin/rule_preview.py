@@ -15,13 +15,13 @@ from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDeni
 from django.db import DatabaseError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_celery_beat.models import PeriodicTask
 
-from monitoring.admin.base import MonitoringAdmin, may_view
+from monitoring.admin.base import MonitoringAdmin, may_view, url
 from monitoring.admin.context_access import may_use, usable_field
 from monitoring.admin.display import (
     VERDICT_TONES,
@@ -60,28 +60,18 @@ class RulePreview(MonitoringAdmin):
             "preview-mail": require_POST(self.preview_mail_view),
             "suggest": require_safe(self.suggest_view),
         }
-        return [
-            path(
-                f"{name}/",
-                self.admin_site.admin_view(view),
-                name=f"monitoring_monitorrule_{name.replace('-', '_')}",
-            )
-            for name, view in views.items()
-        ] + super().get_urls()
+        return self.views_at("", views) + super().get_urls()
 
-    def preview_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
-        """Return what the template of the form needs to find these views."""
+    def page_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
         may = self.has_change_permission if object_id else self.has_add_permission
         allowed = may(request)
         query = "?" + urlencode({"rule": unquote(object_id)}) if object_id else ""
-        return {
-            "preview_url": self._address("preview") + query if allowed else "",
-            "preview_mail_url": self._address("preview_mail") + query,
-            "suggest_url": self._address("suggest"),
+        address = partial(url, self.admin_site, self.model)
+        return super().page_context(request, object_id) | {
+            "preview_url": address("preview") + query if allowed else "",
+            "preview_mail_url": address("preview_mail") + query,
+            "suggest_url": address("suggest"),
         }
-
-    def _address(self, name: str) -> str:
-        return reverse(f"admin:monitoring_monitorrule_{name}", current_app=self.admin_site.name)
 
     def _may_write(self, request: HttpRequest, row: MonitorRule | None) -> bool:
         if row is None:
@@ -149,10 +139,10 @@ class RulePreview(MonitoringAdmin):
     def _task_note(
         self, request: HttpRequest, task_name: str, runs: list[Execution]
     ) -> dict[str, Any]:
-        where = self._known_tasks(request)
         if runs:
             ago = duration(timezone.now() - runs[0].started_at)
             return {"text": _("Last ran %s ago.") % ago}
+        where = self._known_tasks(request)
         if task_name in where:
             return {"text": _("Known: %s. No execution recorded yet.") % where[task_name]}
         hint = did_you_mean(task_name, list(where))
@@ -215,6 +205,7 @@ def _fields(request: HttpRequest, label: str) -> list[tuple[str, str]]:
     return [
         (field.name, _("the default") if field.name == default else str(field.verbose_name))
         for field in model._meta.concrete_fields
+        if field.name == default or not _MAY_BE_SECRET.search(field.name)
     ]
 
 

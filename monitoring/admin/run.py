@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.admin.base import HistoryAdmin, moment
+from monitoring.admin.base import HistoryAdmin, list_link, moment
 from monitoring.admin.display import EMPTY, RUN_TONES, badge, duration, excerpt, preformatted
-from monitoring.models import MonitorRun
+from monitoring.models import MonitorRun, Notification
 
 
 @admin.register(MonitorRun)
 class RunAdmin(HistoryAdmin):
     started = moment("started_at", _("started"))
     finished = moment("finished_at", _("finished"))
+    gap = moment("not_checked_from", _("not checked since"))
 
     list_display = (
         "started",
@@ -33,17 +37,24 @@ class RunAdmin(HistoryAdmin):
     search_fields = ("rule_set",)
     search_help_text = _("Part of what was asked to be checked.")
     sortable_by = ("started",)
-    fieldsets = (
-        (
-            _("What was checked"),
-            {"fields": (("rule_set", "state_badge"), ("started", "finished"), "took")},
-        ),
-        (
-            _("What it found"),
-            {"fields": (("checked", "ok"), ("failing", "unknown"), ("in_progress", "messages"))},
-        ),
-        (_("What went wrong"), {"fields": ("problems",)}),
-    )
+
+    def get_fieldsets(self, request: HttpRequest, obj: MonitorRun | None = None) -> Any:
+        what: list[Any] = [("rule_set", "state_badge"), ("started", "finished"), "took"]
+        wrong = ["problems"]
+        if obj is not None and obj.not_checked_from:
+            wrong.insert(0, "gap")
+        found = (("checked", "ok"), ("failing", "unknown"), ("in_progress", "all_messages"))
+        return (
+            (_("What was checked"), {"fields": what}),
+            (_("What it found"), {"fields": found}),
+            (_("What went wrong"), {"fields": wrong}),
+        )
+
+    @admin.display(description=_("messages"))
+    def all_messages(self, row: MonitorRun) -> str:
+        if not row.messages:
+            return "0"
+        return list_link(self.admin_site, Notification, str(row.messages), run=row.pk)
 
     @admin.display(description=_("state"))
     def state_badge(self, row: MonitorRun) -> str:

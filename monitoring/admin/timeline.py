@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
@@ -97,11 +97,8 @@ class RuleTimeline(MonitoringAdmin):
     """Adds the page `timeline/?rule=…` or `?task_name=…`."""
 
     def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_safe(self.timeline_view))
-        return [
-            path("timeline/", view, name="monitoring_monitorrule_timeline"),
-            *super().get_urls(),
-        ]
+        views = {"timeline": require_safe(self.timeline_view)}
+        return self.views_at("", views) + super().get_urls()
 
     def timeline_view(self, request: HttpRequest) -> HttpResponse:
         """Draw what happened to one rule's task, or to one task whoever watches it."""

@@ -10,16 +10,18 @@ from django.conf import settings as django_settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 
 from monitoring.conf import get_settings
+from monitoring.core.retries import Fault
 from monitoring.models import Notification
 
 
 class DeliveryError(Exception):
     """A message was not delivered."""
 
-    def __init__(self, text: str, *, permanent: bool = False, connection_lost: bool = False):
+    def __init__(
+        self, text: str, fault: Fault = Fault.DEFERRED, *, connection_lost: bool = False
+    ) -> None:
         super().__init__(text)
-        self.permanent = permanent
-        """The same message to the same recipient will fail again."""
+        self.fault = fault
         self.connection_lost = connection_lost
         """Nothing can be sent before the connection is opened again."""
 
@@ -50,7 +52,7 @@ class Mailer:
             self.connection.open()
         except Exception as error:  # a host's own backend may raise anything
             self.close()
-            raise DeliveryError(_text(error), connection_lost=True) from error
+            raise DeliveryError(_text(error), Fault.UNREACHABLE, connection_lost=True) from error
 
     def close(self) -> None:
         try:
@@ -66,14 +68,17 @@ class Mailer:
             self.connection.send_messages([compose(notification)])
         except smtplib.SMTPRecipientsRefused as error:
             code, _ = next(iter(error.recipients.values()), (0, b""))
-            raise DeliveryError(_text(error), permanent=500 <= code < 600) from error
-        except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+            fault = Fault.REFUSED if 500 <= code < 600 else Fault.DEFERRED
+            raise DeliveryError(_text(error), fault) from error
+        except smtplib.SMTPSenderRefused as error:
+            raise DeliveryError(_text(error), Fault.UNREACHABLE) from error
+        except smtplib.SMTPDataError as error:  # of a filter, say: it may think otherwise later
             raise DeliveryError(_text(error)) from error
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             raise DeliveryError(_text(error), connection_lost=True) from error
         except (ValueError, UnicodeError) as error:  # a header or an address that cannot be sent
-            raise DeliveryError(_text(error), permanent=True) from error
+            raise DeliveryError(_text(error), Fault.REFUSED) from error
         except Exception as error:  # whatever a host's own backend raises
             self.close()
             raise DeliveryError(_text(error), connection_lost=True) from error

@@ -161,6 +161,7 @@ def _read_entry(
     return Rule(
         key=argument_key(periodic_task, task_name, context),
         task_name=task_name,
+        periodic_task=periodic_task,
         path=path,
         expected_statuses=statuses,
         lookback_hours=lookback,

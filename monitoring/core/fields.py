@@ -25,6 +25,10 @@ _CONTEXT_MODEL = re.compile(r"[A-Za-z_]\w*(?:\.models)?\.[A-Za-z_]\w*")
 class InvalidValueError(ValueError):
     """A configured value cannot be used; the text names the value and the fix."""
 
+    def __init__(self, *problems: str) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
 
 def shown(value: object, most: int = 80) -> str:
     """Return `value` as JSON spells it, cut to `most` characters, for error messages."""
@@ -83,18 +87,25 @@ def _all_statuses() -> str:
 
 def read_lookback_hours(value: object) -> float:
     """Return hours as a float: more than 0 and at most ten years."""
-    advice = f"write a number of hours above 0 and up to {MAX_LOOKBACK_HOURS}"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidValueError(f"must be a number, got {shown(value)}: {advice}, without quotes")
-    try:
-        hours = float(value)
-    except OverflowError:
-        hours = math.inf
-    if not math.isfinite(hours):
-        raise InvalidValueError(f"must be a finite number, got {shown(value)}: {advice}")
+    advice = f": write a number of hours above 0 and up to {MAX_LOOKBACK_HOURS}"
+    hours = read_number(value, advice=advice)
     if not 0 < hours <= MAX_LOOKBACK_HOURS:
-        raise InvalidValueError(f"is out of range, got {shown(value)}: {advice}")
+        raise InvalidValueError(f"is out of range, got {shown(value)}{advice}")
     return hours
+
+
+def read_number(value: object, expected: str = "a number", advice: str = "") -> float:
+    """Return a finite number as a float; `expected` and `advice` are for the error's text."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        unquoted = f"{advice}, without quotes" if advice else ""
+        raise InvalidValueError(f"must be {expected}, got {shown(value)}{unquoted}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise InvalidValueError(f"must be a finite number, got {shown(value)}{advice}")
+    return number
 
 
 def read_names(value: object, what: str = "task") -> tuple[str, ...]:
@@ -136,6 +147,14 @@ def read_addresses(value: object) -> tuple[tuple[str, ...], list[str]]:
         if not is_address(item)
     ]
     return unique_addresses(item for item in value if is_address(item)), complaints
+
+
+def read_all_addresses(value: object) -> tuple[str, ...]:
+    """Return addresses; forms and files, unlike a check, refuse the list for one that is wrong."""
+    addresses, complaints = read_addresses(value)
+    if complaints:
+        raise InvalidValueError(*complaints)
+    return addresses
 
 
 def unique_addresses(addresses: Iterable[str]) -> tuple[str, ...]:

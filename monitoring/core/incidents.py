@@ -1,7 +1,8 @@
 """What an alert event goes through from one check to the next.
 
 `step` looks a situation up in `TRANSITIONS`, top to bottom, and the first row that fits decides.
-Snooze and acknowledgement are applied afterwards: they silence a message, never the record.
+Snooze, acknowledgement and an upstream that fails already are applied afterwards: they silence a
+message, never the record.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from monitoring.core.inhibition import Upstream
 from monitoring.core.values import Rule, Verdict, VerdictKind
 
 UNKNOWN_CHECKS_BEFORE_MAIL = 3
 """Checks in a row that could not judge a rule before its owners are told, once."""
+
+
+LONGEST_HOLD = timedelta(minutes=60)
+"""How long an alert may wait behind that of a task it depends on."""
 
 
 class Action(StrEnum):
@@ -41,8 +47,17 @@ class OpenEvent:
     last_message_at: datetime | None = None
     """When the last message was owed, sent or suppressed."""
     alert_owed: bool = False
-    """Its alert has reached nobody yet: no recipient was found, or a snooze held it."""
+    """Its alert has reached nobody yet: no recipient was found, or it was held."""
+    opened_at: datetime | None = None
+    """None: in this check."""
     is_acknowledged: bool = False
+    acknowledged_until: datetime | None = None
+    """When the acknowledgement ends; None: when the event does."""
+
+    def is_silenced(self, now: datetime) -> bool:
+        """Somebody takes care of it, and has not promised to be done by now."""
+        until = self.acknowledged_until
+        return self.is_acknowledged and (until is None or now < until)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +84,9 @@ class Step:
     failing_checks: int
     unknown_checks: int
     suppressed_by: str = ""
-    """`snooze` or `acknowledgement` when the owed message is recorded but not sent."""
+    """`snooze`, `acknowledgement` or `upstream` when the owed message is recorded but not sent."""
+    upstream: Upstream | None = None
+    """What held, or still holds, the alert."""
     tell_cannot_check: bool = False
     """The rule could not be judged often enough in a row to tell its owners."""
 
@@ -80,6 +97,8 @@ class Situation:
     state: State
     verdict: Verdict
     now: datetime
+    upstream: Upstream | None = None
+    """A task that this one depends on, which fails and has told so."""
 
     @property
     def event(self) -> OpenEvent | None:
@@ -88,6 +107,14 @@ class Situation:
     @property
     def failing_checks(self) -> int:
         return self.state.failing_checks + 1 if self.verdict.is_failing else 0
+
+    @property
+    def is_held(self) -> bool:
+        """Its first alert waits behind that of the upstream."""
+        if self.upstream is None or not (self.event is None or self.event.alert_owed):
+            return False
+        since = self.event.opened_at if self.event else None
+        return since is None or self.now - since < LONGEST_HOLD
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,6 +154,7 @@ def _alert_can_go_out_now(at: Situation) -> bool:
         and at.event is not None
         and at.event.alert_owed
         and not at.rule.is_snoozed(at.now)
+        and not at.is_held
     )
 
 
@@ -139,6 +167,14 @@ def _reminder_is_due(at: Situation) -> bool:
         return False
     last = at.event.last_message_at
     return last is None or at.now - last >= timedelta(hours=at.rule.remind_hours)
+
+
+def _acknowledgement_has_ended(at: Situation) -> bool:
+    """Say that it fails for longer than somebody promised, and nobody was told of that yet."""
+    if not at.verdict.is_failing or at.event is None or at.event.is_silenced(at.now):
+        return False
+    until, last = at.event.acknowledged_until, at.event.last_message_at
+    return at.event.is_acknowledged and until is not None and (last is None or last < until)
 
 
 def _recovers_loudly(at: Situation) -> bool:
@@ -196,16 +232,30 @@ TRANSITIONS: tuple[Transition, ...] = (
         action=Action.UPDATE,
         owed=MessageKind.REMINDER,
     ),
+    Transition(
+        name="acknowledgement ended",
+        is_open=True,
+        fits=_acknowledgement_has_ended,
+        action=Action.UPDATE,
+        owed=MessageKind.REMINDER,
+    ),
     Transition(name="still failing", is_open=True, fits=_is_failing, action=Action.UPDATE),
 )
 
 
-def step(rule: Rule, state: State, verdict: Verdict, now: datetime) -> Step:
+def step(
+    rule: Rule,
+    state: State,
+    verdict: Verdict,
+    now: datetime,
+    upstream: Upstream | None = None,
+) -> Step:
     """Say what one verdict does to the rule's event and which message is owed.
 
-    now: aware, UTC. rule.remind_hours and snooze are taken as of `now`.
+    now: aware, UTC. rule.remind_hours and snooze are taken as of `now`. upstream: a failing task
+    that this one depends on and that has alerted; None: there is none, or alerts are not held.
     """
-    at = Situation(rule=rule, state=state, verdict=verdict, now=now)
+    at = Situation(rule=rule, state=state, verdict=verdict, now=now, upstream=upstream)
     is_open = state.open_event is not None
     row = next(row for row in TRANSITIONS if row.is_open == is_open and row.fits(at))
     undecided = _is_undecided(at)
@@ -217,6 +267,7 @@ def step(rule: Rule, state: State, verdict: Verdict, now: datetime) -> Step:
         failing_checks=state.failing_checks if undecided else at.failing_checks,
         unknown_checks=unknown_checks,
         suppressed_by=_silenced_by(row.owed, at),
+        upstream=upstream if at.verdict.is_failing and at.is_held else None,
         tell_cannot_check=rule.is_stored and unknown_checks == UNKNOWN_CHECKS_BEFORE_MAIL,
     )
 
@@ -239,7 +290,8 @@ def _silenced_by(owed: MessageKind | None, at: Situation) -> str:
         return ""
     if at.rule.is_snoozed(at.now):
         return "snooze"
-    acknowledged = at.event is not None and at.event.is_acknowledged
-    if acknowledged and owed is not MessageKind.RECOVERY:
+    if owed is MessageKind.RECOVERY:
+        return ""
+    if at.event is not None and at.event.is_silenced(at.now):
         return "acknowledgement"
-    return ""
+    return "upstream" if at.is_held else ""

@@ -6,7 +6,7 @@ Source of the documented variables and subjects: documented behaviour 10.8 and 1
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ TIME_FACTS = (
     "last_known_started_at",
     "last_known_finished_at",
     "opened_at",
+    "held_since",
+    "not_checked_from",
 )
 """Facts that are points in time: ISO 8601 in the outbox, aware datetimes in the template."""
 
@@ -66,10 +68,15 @@ def facts(
     *,
     opened_at: datetime | None = None,
     failing_checks: int = 0,
+    held_behind: str = "",
+    not_checked_from: datetime | None = None,
+    dependent_states: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return what one message says, as JSON values: the nine documented variables and more.
 
-    now: when the check was performed. opened_at: start of the incident.
+    now: when the check was performed. opened_at: start of the incident. held_behind: the task
+    whose failure held this message back since then. not_checked_from: checks were missing from
+    here until now. dependent_states: task_name, state and since of each dependent task.
     """
     execution = verdict.execution
     known = verdict.last_known
@@ -78,9 +85,9 @@ def facts(
         "current_status": verdict.current_status,
         "expected_statuses": title_case(rule.expected_statuses),
         "lookback_hours": float(rule.lookback_hours),
-        "started_at": _iso(execution.started_at if execution else None),
-        "finished_at": _iso(execution.finished_at if execution else None),
-        "check_time": _iso(now),
+        "started_at": iso(execution.started_at if execution else None),
+        "finished_at": iso(execution.finished_at if execution else None),
+        "check_time": iso(now),
         "has_dependent_tasks": bool(rule.dependent_tasks),
         "dependent_tasks": list(rule.dependent_tasks),
         "kind": kind.value,
@@ -94,19 +101,23 @@ def facts(
         "context_model": rule.context.model if rule.context else "",
         "context_type": rule.context.type if rule.context else "",
         "waiting_count": verdict.waiting.count,
-        "waiting_since": _iso(verdict.waiting.since),
-        "still_running_since": _iso(
+        "waiting_since": iso(verdict.waiting.since),
+        "still_running_since": iso(
             verdict.still_running.started_at if verdict.still_running else None
         ),
         "last_known_status": known.status.value.title() if known else "",
-        "last_known_started_at": _iso(known.started_at if known else None),
-        "last_known_finished_at": _iso(known.finished_at if known else None),
+        "last_known_started_at": iso(known.started_at if known else None),
+        "last_known_finished_at": iso(known.finished_at if known else None),
         "error": _error(execution),
         "task_id": execution.task_id if execution else "",
         "worker": execution.worker if execution else "",
         "max_runtime_minutes": rule.max_runtime_minutes,
-        "opened_at": _iso(opened_at),
+        "opened_at": iso(opened_at),
         "failing_checks": failing_checks,
+        "held_behind": held_behind,
+        "held_since": iso(opened_at) if held_behind else None,
+        "not_checked_from": iso(not_checked_from),
+        "dependent_states": [dict(state) for state in dependent_states],
     }
 
 
@@ -140,7 +151,8 @@ def _error(execution: Execution | None) -> str:
     return storable(execution.error.strip(), MAX_ERROR_LENGTH) if execution else ""
 
 
-def _iso(at: datetime | None) -> str | None:
+def iso(at: datetime | None) -> str | None:
+    """Return a point in time as it waits in the outbox."""
     return at.isoformat() if at else None
 
 

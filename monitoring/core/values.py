@@ -60,6 +60,8 @@ class Rule:
     """Name of the stored rule; empty for an entry of the JSON arguments."""
     rule_id: int | None = None
     """Primary key of the stored rule; None for an entry of the JSON arguments."""
+    periodic_task: str = ""
+    """Whose JSON arguments the entry stands in; empty for a stored rule or a direct call."""
     path: str = ""
     """Where the entry stands in the JSON arguments, for error messages."""
     description: str = ""

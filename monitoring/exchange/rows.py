@@ -7,16 +7,16 @@ unchanged. Each value has one reader, which raises `InvalidValueError` with what
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from monitoring.core.fields import (
     InvalidValueError,
-    read_addresses,
+    read_all_addresses,
     read_lookback_hours,
     read_names,
+    read_number,
     read_statuses,
     read_task_name,
     shown,
@@ -126,10 +126,7 @@ def _names(value: object) -> list[str]:
 
 
 def _addresses(value: object) -> list[str]:
-    addresses, complaints = read_addresses(value)
-    if complaints:
-        raise InvalidValueError("; ".join(complaints))
-    return list(addresses)
+    return list(read_all_addresses(value))
 
 
 def _whole_number(value: object) -> int:
@@ -141,17 +138,7 @@ def _whole_number(value: object) -> int:
 
 
 def _number_or_null(value: object) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidValueError(f"must be a number or null, got {shown(value)}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise InvalidValueError(f"must be a finite number, got {shown(value)}")
-    return number
+    return None if value is None else read_number(value, "a number or null")
 
 
 def _while_running(value: object) -> str:

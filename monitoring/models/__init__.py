@@ -8,13 +8,14 @@ from monitoring.models.choices import (
     WhileRunningChoices,
 )
 from monitoring.models.execution import BackgroundTask
-from monitoring.models.notification import Notification
+from monitoring.models.notification import DeliveryWakeup, Notification
 from monitoring.models.rule import MonitorRule, RuleState
 from monitoring.models.run import MonitorRun
 
 __all__ = [
     "AlertEvent",
     "BackgroundTask",
+    "DeliveryWakeup",
     "MonitorRule",
     "MonitorRun",
     "Notification",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -16,6 +18,11 @@ class AlertEventQuerySet(models.QuerySet["AlertEvent"]):
     def open(self) -> AlertEventQuerySet:
         return self.filter(open_key__isnull=False)
 
+    def acknowledged(self, now: datetime) -> AlertEventQuerySet:
+        """Return the open events that somebody takes care of at this time."""
+        lasting = Q(acknowledged_until__isnull=True) | Q(acknowledged_until__gt=now)
+        return self.open().filter(lasting, acknowledged_at__isnull=False)
+
 
 class AlertEvent(models.Model):
     """One incident of one rule, or of one entry of JSON arguments."""
@@ -26,6 +33,7 @@ class AlertEvent(models.Model):
         RULE_DELETED = "rule_deleted", _("Rule deleted")
         RULE_RETARGETED = "rule_retargeted", _("Rule pointed at something else")
         MANUAL = "manual", _("Resolved by hand")
+        UNWATCHED = "unwatched", _("No longer watched")
 
     rule = models.ForeignKey(
         MonitorRule,
@@ -37,6 +45,13 @@ class AlertEvent(models.Model):
     )
     rule_name = models.CharField(
         _("name of the rule"), max_length=255, blank=True, help_text=_("Kept when it is deleted.")
+    )
+    periodic_task = ExactCharField(
+        _("periodic task"),
+        max_length=200,
+        blank=True,
+        default="",
+        help_text=_("Whose JSON arguments watch it; empty for rules."),
     )
     key = ExactCharField(_("key"), max_length=64, db_index=True)
     # Unique while open and NULL once resolved: at most one open event per key on every database,
@@ -66,13 +81,31 @@ class AlertEvent(models.Model):
     alert_owed = models.BooleanField(
         _("alert owed"),
         default=False,
-        help_text=_("Nobody has been told yet: no recipient was found, or the rule is snoozed."),
+        help_text=_(
+            "Nobody has been told yet: no recipient was found, the rule is snoozed, or a task "
+            "that this one depends on was failing already."
+        ),
+    )
+    upstream = models.ForeignKey(
+        "self",
+        verbose_name=_("upstream"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_("What was failing already when this began, and this task depends on."),
     )
     resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
     resolution = models.CharField(
         _("resolution"), max_length=16, choices=Resolution, blank=True, default=""
     )
     acknowledged_at = models.DateTimeField(_("acknowledged at"), null=True, blank=True)
+    acknowledged_until = models.DateTimeField(
+        _("acknowledged until"),
+        null=True,
+        blank=True,
+        help_text=_("When messages begin again; empty: not before it is resolved."),
+    )
     acknowledged_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         verbose_name=_("acknowledged by"),
@@ -113,3 +146,8 @@ class AlertEvent(models.Model):
     @property
     def is_open(self) -> bool:
         return self.resolved_at is None
+
+    def is_acknowledged(self, now: datetime) -> bool:
+        """Say whether somebody takes care of it, and has not promised to be done by now."""
+        until = self.acknowledged_until
+        return self.acknowledged_at is not None and (until is None or until > now)

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models.alert_event import AlertEvent
 from monitoring.models.choices import NotificationKind, NotificationState
+from monitoring.models.run import MonitorRun
+
+FARTHEST = timedelta(hours=3)
+"""No attempt and no claim is ever set further ahead; one that is was set by a clock gone wrong."""
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
     def due(self, now: datetime) -> NotificationQuerySet:
         """Return what may be claimed: owed and due, or claimed by somebody who never finished."""
+        absurd = now + FARTHEST
+        pending = Q(next_attempt_at__lte=now) | Q(next_attempt_at__gt=absurd)
+        claimed = Q(claimed_until__lt=now) | Q(claimed_until__gt=absurd)
         return self.filter(
-            Q(state=NotificationState.PENDING, next_attempt_at__lte=now)
-            | Q(state=NotificationState.SENDING, claimed_until__lt=now)
+            Q(state=NotificationState.PENDING) & pending
+            | Q(state=NotificationState.SENDING) & claimed,
+            digest__isnull=True,
         )
+
+    def first_of_their_incident(self) -> NotificationQuerySet:
+        """Leave out what has to wait for an earlier message of its incident to its recipient."""
+        earlier = Notification.objects.owed().filter(
+            alert_event=OuterRef("alert_event"),
+            recipient=OuterRef("recipient"),
+            pk__lt=OuterRef("pk"),
+        )
+        return self.filter(~Exists(earlier))
 
     def owed(self) -> NotificationQuerySet:
         return self.filter(state__in=(NotificationState.PENDING, NotificationState.SENDING))
@@ -35,7 +52,7 @@ class Notification(models.Model):
         blank=True,
         on_delete=models.CASCADE,
         related_name="notifications",
-        help_text=_("Empty: it says that a rule cannot be checked."),
+        help_text=_("Empty: a digest, or it says that a rule cannot be checked."),
     )
     kind = models.CharField(_("kind"), max_length=16, choices=NotificationKind)
     recipient = models.CharField(_("recipient"), max_length=254)
@@ -53,6 +70,36 @@ class Notification(models.Model):
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     next_attempt_at = models.DateTimeField(_("next attempt at"), default=timezone.now)
+    run = models.ForeignKey(
+        MonitorRun,
+        verbose_name=_("check"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="notifications",
+        help_text=_("The check that decided it."),
+    )
+    is_digest = models.BooleanField(
+        _("is a digest"), default=False, help_text=_("One mail that says many others.")
+    )
+    digest = models.ForeignKey(
+        "self",
+        verbose_name=_("digest"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="members",
+        help_text=_("The one mail that says this together with many others."),
+    )
+    stands_in_for = models.ForeignKey(
+        "self",
+        verbose_name=_("stands in for"),
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text=_("The message that was refused for good and goes to superusers instead."),
+    )
     claim = models.CharField(_("claim"), max_length=32, blank=True, editable=False)
     claimed_until = models.DateTimeField(_("claimed until"), null=True, blank=True, editable=False)
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
@@ -85,3 +132,20 @@ class Notification(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject} → {self.recipient}"
+
+
+class DeliveryWakeup(models.Model):
+    """When delivery comes back by itself: one row, so that wake-up calls do not multiply."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("delivery wake-up")
+        verbose_name_plural = _("delivery wake-ups")
+        constraints = (
+            models.CheckConstraint(condition=Q(id=1), name="monitoring_one_delivery_wakeup"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S}"

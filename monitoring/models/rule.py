@@ -193,6 +193,8 @@ class RuleState(models.Model):
         verbose_name = _("rule state")
         verbose_name_plural = _("rule states")
         ordering = ("key",)
+        # What a message says of the tasks that depend on the one that fails.
+        indexes = (models.Index(fields=("task_name",), name="monitoring_state_task"),)
 
     def __str__(self) -> str:
         return f"{self.task_name}: {self.verdict or 'never checked'}"

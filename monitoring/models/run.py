@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models.choices import RunState
+from monitoring.models.fields import ExactCharField
 
 
 class MonitorRun(models.Model):
@@ -14,6 +15,21 @@ class MonitorRun(models.Model):
 
     rule_set = models.CharField(
         _("rule set"), max_length=255, help_text=_("What was asked to be checked.")
+    )
+    identity = ExactCharField(
+        _("identity"),
+        max_length=64,
+        blank=True,
+        default="",
+        editable=False,
+        help_text=_("The same for two checks that were asked for the same."),
+    )
+    task_id = ExactCharField(
+        _("task id"),
+        max_length=255,
+        blank=True,
+        default="",
+        help_text=_("Of the message that asked for it; empty if a person did."),
     )
     # Unique while the check runs and NULL afterwards: one check at a time per rule set.
     lease = models.CharField(
@@ -23,6 +39,12 @@ class MonitorRun(models.Model):
     state = models.CharField(_("state"), max_length=16, choices=RunState, default=RunState.RUNNING)
     started_at = models.DateTimeField(_("started at"), db_index=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    not_checked_from = models.DateTimeField(
+        _("not checked from"),
+        null=True,
+        blank=True,
+        help_text=_("Checks were missing from here until this one."),
+    )
     checked = models.PositiveIntegerField(_("checked"), default=0)
     ok = models.PositiveIntegerField(_("ok"), default=0)
     failing = models.PositiveIntegerField(_("failing"), default=0)
@@ -35,6 +57,13 @@ class MonitorRun(models.Model):
         verbose_name = _("check")
         verbose_name_plural = _("checks")
         ordering = ("-pk",)
+        indexes = (
+            # When the same was checked before, and whether a message was obeyed already.
+            models.Index(
+                fields=("identity", "state", "started_at"), name="monitoring_run_identity"
+            ),
+            models.Index(fields=("task_id",), name="monitoring_run_task_id"),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(state__in=RunState.values), name="monitoring_run_state"

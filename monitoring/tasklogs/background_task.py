@@ -97,7 +97,7 @@ def read_waiting(task_names: Iterable[str]) -> dict[str, Waiting]:
     waiting: dict[str, Waiting] = {}
     for name, status, count, first, last in rows:
         before = waiting.get(name, Waiting())
-        latest = {_status(status): last} if last else {}
+        latest = {as_status(status): last} if last else {}
         waiting[name] = Waiting(
             count=before.count + count,
             since=min((at for at in (before.since, first) if at), default=None),
@@ -178,14 +178,17 @@ def _newest(rows: QuerySet[BackgroundTask], task_names: Iterable[str]) -> dict[s
     found = newest(rows, task_names, ("id", "task_name", "status", "started_at"), *_NEWEST_FIRST)
     zone = connections[rows.db].timezone
     return {
-        name: Execution(pk, name, _status(status), as_utc(started_at, zone))
+        name: Execution(pk, name, as_status(status), as_utc(started_at, zone))
         for pk, name, status, started_at in found
     }
 
 
 @lru_cache(maxsize=64)
-def _status(text: str) -> Status:
-    # MariaDB's check of the column ignores case, so a row may hold another spelling.
+def as_status(text: str) -> Status:
+    """Return the status that a row holds.
+
+    MariaDB's check of the column ignores case, so it may be another spelling.
+    """
     return parse_status(text) or Status(text)
 
 
@@ -198,7 +201,7 @@ def _executions(rows: QuerySet[BackgroundTask]) -> Iterator[tuple[str, Execution
     shortened = rows.annotate(error=Left("errors", MAX_ERROR_LENGTH))
     for context_id, *values in shortened.values_list("context_id", *_FIELDS, "error").iterator():
         named = dict(zip((*_FIELDS, "error"), values, strict=True))
-        yield context_id, Execution(**{**named, "status": _status(named["status"])})
+        yield context_id, Execution(**{**named, "status": as_status(named["status"])})
 
 
 def _filtered_evidence(

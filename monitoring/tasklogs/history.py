@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import connections, router
+from django.db import connections
 
-from monitoring.core.statuses import Status, parse_status
 from monitoring.core.values import Execution
 from monitoring.models import BackgroundTask
 from monitoring.models.raw_values import as_utc
+from monitoring.tasklogs.background_task import alias, as_status
 
 _TASKS_AT_ONCE = 200
 _NAMES_AT_ONCE = 900
@@ -36,8 +36,8 @@ def recent(task_names: Iterable[str], most: int) -> dict[str, list[Execution]]:
 
 
 def _recent(names: Sequence[str], most: int) -> Iterable[Execution]:
-    alias = router.db_for_read(BackgroundTask)
-    zone = connections[alias].timezone
+    connection = connections[alias()]
+    zone = connection.timezone
     one = (
         "SELECT * FROM (SELECT id, task_name, status, started_at, finished_at, task_id "  # noqa: S608 - names of our own
         f"FROM {BackgroundTask._meta.db_table} WHERE task_name = %s AND started_at IS NOT NULL "
@@ -48,14 +48,14 @@ def _recent(names: Sequence[str], most: int) -> Iterable[Execution]:
     def at(value: Any) -> datetime | None:
         return None if value is None else as_utc(value, zone)
 
-    with connections[alias].cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(sql, list(names))
         rows = cursor.fetchall()
     return [
         Execution(
             pk=pk,
             task_name=name,
-            status=parse_status(status) or Status(status),
+            status=as_status(status),
             started_at=as_utc(started_at, zone),
             finished_at=at(finished_at),
             task_id=task_id,
@@ -89,6 +89,6 @@ def _names_after(after: str) -> list[str]:
         "FROM seen WHERE seen.name IS NOT NULL AND number < %s) "
         "SELECT name FROM seen WHERE name IS NOT NULL ORDER BY number"
     )
-    with connections[router.db_for_read(BackgroundTask)].cursor() as cursor:
+    with connections[alias()].cursor() as cursor:
         cursor.execute(sql, [after, _NAMES_AT_ONCE])
         return [name for (name,) in cursor.fetchall()]

@@ -16,6 +16,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from monitoring.admin.periodic_task import CheckedPeriodicTaskAdmin, replace_stock_admin
 from monitoring.doors import check
 from monitoring.models import AlertEvent, MonitorRule
+from monitoring.runs import Request
 from tests.admin.data import HOSTILE
 
 pytestmark = pytest.mark.django_db
@@ -207,7 +208,7 @@ class TestDocumentedArgumentsBecomeRules:
     def test_and_the_open_events_of_the_arguments_are_closed_without_a_message(
         self, root: Client, row: PeriodicTask
     ) -> None:
-        check(json.loads(row.args), {}, periodic_task="Old")
+        check(json.loads(row.args), {}, request=Request(periodic_task="Old"))
         mail.outbox.clear()
 
         root.post(self.address(row))

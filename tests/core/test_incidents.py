@@ -154,6 +154,16 @@ TABLE = [
         failing_checks=2,
     ),
     Row(
+        name="acknowledgement ended",
+        before=state(
+            opened(is_acknowledged=True, acknowledged_until=ago(minutes=1)),
+        ),
+        verdict=WRONG,
+        action=Action.UPDATE,
+        owed=MessageKind.REMINDER,
+        failing_checks=2,
+    ),
+    Row(
         name="still failing",
         before=state(opened()),
         verdict=WRONG,
@@ -185,7 +195,9 @@ events = st.builds(
     failing_checks=st.integers(1, 5),
     last_message_at=st.none() | strategies.moments,
     alert_owed=st.booleans(),
+    opened_at=st.none() | strategies.moments,
     is_acknowledged=st.booleans(),
+    acknowledged_until=st.none() | strategies.moments,
 )
 states = st.builds(
     State,

@@ -379,7 +379,7 @@ def test_facts_survive_the_outbox_as_json(
         told = facts(some, found, message, NOW, opened_at=opened_at)
 
         assert json.loads(json.dumps(told, allow_nan=False)) == told
-        assert {name for name in told if name.endswith(("_at", "_time", "_since"))} == set(
+        assert {name for name in told if name.endswith(("_at", "_time", "_since", "_from"))} == set(
             TIME_FACTS
         )
         assert all(told[name] is None or as_time(told[name]).tzinfo for name in TIME_FACTS)

@@ -8,7 +8,6 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 from django.contrib.auth import get_user_model
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -22,7 +21,7 @@ from tests.doors.servers import (
     REDIS_POSTGRES,
 )
 from tests.factories import ago
-from tests.shell.mail_server import Moody, free_port
+from tests.mail_server import Moody, free_port
 
 pytestmark = pytest.mark.door
 
@@ -46,12 +45,11 @@ def port() -> int:
 
 
 @pytest.fixture
-def post_office(port: int) -> Iterator[Controller]:
-    """A mail server that is not started yet; its handler keeps what it accepts."""
-    controller = Controller(Moody(), hostname="127.0.0.1", port=port)
-    yield controller
-    if controller.loop.is_running():
-        controller.stop()
+def post_office(port: int) -> Iterator[Moody]:
+    """A mail server that is not started yet."""
+    moody = Moody(port)
+    yield moody
+    moody.stop()
 
 
 def every_second(name: str, args: list[object]) -> PeriodicTask:
@@ -66,9 +64,8 @@ def start(system: System, port: int) -> None:
     system.start_beat()
 
 
-def messages_to(office: Controller, address: str) -> list[EmailMessage]:
-    moody: Moody = office.handler
-    return [message for message in list(moody.messages) if message["To"] == address]
+def messages_to(office: Moody, address: str) -> list[EmailMessage]:
+    return [message for message in list(office.messages) if message["To"] == address]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +74,7 @@ def messages_to(office: Controller, address: str) -> list[EmailMessage]:
     indirect=True,
 )
 def test_a_task_that_raises_is_mailed_by_json_arguments_and_by_a_stored_rule(
-    system: System, post_office: Controller, port: int
+    system: System, post_office: Moody, port: int
 ) -> None:
     post_office.start()
     get_user_model().objects.create_superuser("root", "root@example.com", "x")
@@ -142,7 +139,7 @@ def test_a_task_that_raises_is_mailed_by_json_arguments_and_by_a_stored_rule(
 # Nothing of it depends on the broker, and half a minute passes before the second attempt.
 @pytest.mark.parametrize("system", [EMBEDDED], indirect=True)
 def test_mail_that_cannot_be_delivered_waits_for_the_server_and_arrives_once(
-    system: System, post_office: Controller, port: int
+    system: System, post_office: Moody, port: int
 ) -> None:
     MonitorRule.objects.create(
         name="Stored",
@@ -150,7 +147,7 @@ def test_mail_that_cannot_be_delivered_waits_for_the_server_and_arrives_once(
         created_at=ago(days=30),
         notify_to=["ops@example.com", "gone@example.com"],
     )
-    post_office.handler.replies["gone@example.com"] = "550 no such mailbox"
+    post_office.replies["gone@example.com"] = "550 no such mailbox"
     start(system, port)
     system.ended(system.send("door.fail"))
     every_second("All rules", [])

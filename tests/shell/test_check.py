@@ -24,6 +24,7 @@ from monitoring.models import (
     RuleState,
 )
 from monitoring.rule_rows import key_of
+from monitoring.runs import Request
 from monitoring.tasklogs import background_task
 from monitoring.tasks import monitor_task_status
 from tests.factories import NOW, ago, execution, rule, superuser
@@ -902,7 +903,7 @@ class TestJsonArguments:
         self, monitor: Monitor
     ) -> None:
         for name in ("Hourly", "Daily"):
-            doors.check([SYNC], {}, periodic_task=name)
+            doors.check([SYNC], {}, request=Request(periodic_task=name))
 
         assert AlertEvent.objects.open().count() == 2
 
@@ -1127,6 +1128,8 @@ class TestTheSummary:
             "rule_set": "all rules",
             "state": "complete",
             "run": run.pk,
+            "skipped_because": "",
+            "not_checked_from": None,
             "checked": 1,
             "ok": 1,
             "failing": 0,
@@ -1204,7 +1207,7 @@ class TestTheSummary:
         )
 
     def test_the_name_of_the_periodic_task_comes_from_the_request(self) -> None:
-        monitor_task_status.push_request(periodic_task_name="Hourly")
+        monitor_task_status.push_request(periodic_task_name="Hourly", called_directly=False)
         try:
             monitor_task_status.run(SYNC)
         finally:
@@ -1251,10 +1254,10 @@ class TestTheRecordOfTheCheck:
     def test_a_check_that_breaks_is_recorded_as_failed(
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def gather(*_: Any, **__: Any) -> None:
+        def recording_since() -> None:
             raise RuntimeError("the log is away")
 
-        monkeypatch.setattr(background_task, "gather", gather)
+        monkeypatch.setattr(judging, "recording_since", recording_since)
 
         with pytest.raises(RuntimeError, match="the log is away"):
             monitor(SYNC)
@@ -1279,7 +1282,7 @@ class TestTheRecordOfTheCheck:
 
         monkeypatch.setattr(Notification.objects, "bulk_create", bulk_create)
 
-        with pytest.raises(RuntimeError, match="the disk is full"):
+        with pytest.raises(ValueError, match="cannot be checked: RuntimeError: the disk is full"):
             monitor(SYNC)
 
         assert not AlertEvent.objects.exists()
@@ -1290,7 +1293,7 @@ class TestTheRecordOfTheCheck:
     ) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(background_task, "gather", lambda *_, **__: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ValueError, match="cannot be checked: ZeroDivisionError"):
                 monitor(SYNC)
 
         assert monitor(SYNC)["state"] == "complete"

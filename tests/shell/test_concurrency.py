@@ -16,7 +16,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection, connections
 from django.utils import timezone
 
-from monitoring import checker, delivery, doors, ledger
+from monitoring import checker, delivery, doors, outbox, rule_states, runs
 from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification, RuleState
 from tests.factories import execution, rule
 
@@ -65,8 +65,9 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
 
 class TestTwoChecksAtOnce:
     @pytest.fixture
-    def rules(self) -> list[MonitorRule]:
-        """Return twelve failing rules."""
+    def rules(self, settings: Any) -> list[MonitorRule]:
+        """Return twelve failing rules, each with a mail of its own."""
+        settings.MONITORING = settings.MONITORING | {"DIGEST_ABOVE": 100}
         rules = [rule(f"task-{number:02}", notify_to=["ops@example.com"]) for number in range(12)]
         for row in rules:
             execution(row.task_name, "Stopped", started=timezone.now() - timedelta(minutes=5))
@@ -140,7 +141,7 @@ class TestTwoChecksAtOnce:
     ) -> None:
         order: list[str] = []
         first_holds, second_began = threading.Event(), threading.Event()
-        lock_states = ledger.lock_states
+        lock_states = rule_states.lock_states
 
         def slow_lock(some: Any) -> Any:
             states = lock_states(some)
@@ -153,7 +154,7 @@ class TestTwoChecksAtOnce:
 
         def first() -> None:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(ledger, "lock_states", slow_lock)
+                patch.setattr(rule_states, "lock_states", slow_lock)
                 thread_check(first_holds)
 
         def thread_check(_: threading.Event) -> None:
@@ -161,7 +162,7 @@ class TestTwoChecksAtOnce:
 
         def second() -> None:
             first_holds.wait(5)
-            monkeypatch.setattr(ledger, "lock_states", quick_lock)
+            monkeypatch.setattr(rule_states, "lock_states", quick_lock)
             doors.check([], {"tasks": [row.task_name for row in rules]})
 
         def quick_lock(some: Any) -> Any:
@@ -182,13 +183,13 @@ class TestTheLease:
     ) -> None:
         rule("sync", notify_to=["ops@example.com"])
         others = []
-        check_batches = checker._check_batches
+        check_all = checker._Check._check
 
         def check_with_another_at_its_side(*args: Any) -> None:
             others.extend(at_once(lambda: doors.check([], {})))
-            check_batches(*args)
+            check_all(*args)
 
-        monkeypatch.setattr(checker, "_check_batches", check_with_another_at_its_side)
+        monkeypatch.setattr(checker._Check, "_check", check_with_another_at_its_side)
 
         report = doors.check([], {})
 
@@ -207,7 +208,7 @@ class TestTheLease:
         assert AlertEvent.objects.count() <= 1
 
     def test_a_skipped_check_leaves_no_record(self) -> None:
-        hold_lease(timezone.now() + timedelta(minutes=15))
+        hold_lease(timezone.now() + timedelta(minutes=4))
 
         doors.check([], {})
 
@@ -216,7 +217,7 @@ class TestTheLease:
     def test_a_skipped_check_still_delivers_what_is_owed(self, mailoutbox: Mailbox) -> None:
         doors.check([{"sync": ENTRY}], {})
         Notification.objects.update(state="pending")
-        hold_lease(timezone.now() + timedelta(minutes=15))
+        hold_lease(timezone.now() + timedelta(minutes=4))
 
         doors.check([], {})
 
@@ -241,23 +242,22 @@ class TestTheLease:
         stale = hold_lease(timezone.now() - timedelta(seconds=1))
         doors.check([], {})
 
-        checker._end(stale, report, "complete", "")
+        runs.end(stale, "complete", "", 0, report.counts)
 
         stale.refresh_from_db()
         assert stale.state == "failed"
 
     def test_a_lease_lasts_as_long_as_the_setting_says(self, settings: Any) -> None:
         settings.MONITORING = settings.MONITORING | {"CHECK_LEASE_MINUTES": 3}
-        seen: list[Any] = []
         now = timezone.now()
-        run = checker._begin(checker_set(), now)
-        seen.append(run)
 
-        assert run is not None
-        assert run.leased_until == now + timedelta(minutes=3)
+        begun = runs.begin("all rules", checker_set().identity, now, runs.Request())
+
+        assert isinstance(begun, runs.Begun)
+        assert begun.run.leased_until == now + timedelta(minutes=3)
 
     def test_other_rules_are_not_kept_out(self) -> None:
-        hold_lease(timezone.now() + timedelta(minutes=15))
+        hold_lease(timezone.now() + timedelta(minutes=4))
 
         assert doors.check([{"sync": ENTRY}], {}).state == "complete"
 
@@ -292,7 +292,7 @@ class TestTwoDeliverersAtOnce:
     def test_send_each_message_once(
         self, mailoutbox: Mailbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(delivery, "BATCH_SIZE", 7)
+        monkeypatch.setattr(outbox, "BATCH_SIZE", 7)
         names = [f"task-{number}" for number in range(30)]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(doors, "deliver", lambda: None)

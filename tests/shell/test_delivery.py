@@ -16,7 +16,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.db import connection, transaction
 from django.test import override_settings
 
-from monitoring import delivery, doors, rendering
+from monitoring import delivery, doors, outbox, rendering
 from monitoring.channels.email import Mailer
 from monitoring.core.incidents import MessageKind
 from monitoring.core.messages import facts
@@ -26,7 +26,7 @@ from monitoring.core.verdicts import judge
 from monitoring.models import AlertEvent, Notification
 from monitoring.tasks import deliver_notifications
 from tests.factories import NOW
-from tests.shell.mail_server import HANG_UP, Moody, free_port, mail_server, smtp_at
+from tests.mail_server import HANG_UP, Moody, free_port, mail_server, smtp_at
 
 pytestmark = pytest.mark.django_db
 
@@ -160,7 +160,7 @@ class TestAMessageThatIsAccepted:
     def test_more_than_one_batch_goes_out_in_one_pass_over_one_connection(
         self, server: Moody, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(delivery, "BATCH_SIZE", 2)
+        monkeypatch.setattr(outbox, "BATCH_SIZE", 2)
         for number in range(5):
             owed(f"{number}@example.com")
 
@@ -405,23 +405,23 @@ class ForeignBackend(BaseEmailBackend):
 class TestAClaim:
     def test_a_claimed_message_is_not_claimed_again(self) -> None:
         owed()
-        _, first = delivery.claim(NOW)
+        _, first = outbox.claim(NOW)
 
-        _, second = delivery.claim(NOW)
+        _, second = outbox.claim(NOW)
 
         assert (len(first), len(second)) == (1, 0)
 
     def test_it_says_who_has_it_and_until_when(self) -> None:
         row = owed()
 
-        token, _ = delivery.claim(NOW)
+        token, _ = outbox.claim(NOW)
 
         assert state_of(row) == "sending"
         assert (row.claim, row.claimed_until) == (token, NOW + timedelta(minutes=10))
 
     def test_a_claim_that_has_not_run_out_is_respected(self, mailoutbox: Mailbox) -> None:
         owed()
-        delivery.claim(NOW)
+        outbox.claim(NOW)
 
         delivery.deliver(NOW + timedelta(minutes=9))
 
@@ -429,7 +429,7 @@ class TestAClaim:
 
     def test_a_claim_that_ran_out_is_sent_by_another(self, mailoutbox: Mailbox) -> None:
         row = owed()
-        delivery.claim(NOW)
+        outbox.claim(NOW)
 
         delivery.deliver(NOW + timedelta(minutes=10, seconds=1))
 
@@ -459,10 +459,10 @@ class TestAClaim:
 
     def test_who_lost_it_does_not_settle_the_message(self) -> None:
         row = owed()
-        token, (mine,) = delivery.claim(NOW)
+        token, (mine,) = outbox.claim(NOW)
         Notification.objects.update(claim="somebody else")
 
-        delivery._settle(token, mine, state="failed")
+        outbox._settle(token, mine, state="failed")
 
         assert (state_of(row), row.claim) == ("sending", "somebody else")
 
@@ -470,19 +470,16 @@ class TestAClaim:
         self, mailoutbox: Mailbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         row = owed()
-        claim = delivery.claim
+        claim = outbox.claim
 
         def claim_and_lose(now: Any) -> Any:
             claimed = claim(now)
             Notification.objects.update(claim="somebody else")
             return claimed
 
-        monkeypatch.setattr(delivery, "claim", claim_and_lose)
+        monkeypatch.setattr(outbox, "claim", claim_and_lose)
 
-        with Mailer() as mailer:
-            token, rows = delivery.claim(NOW)
-            done = delivery.Delivered()
-            delivery._send_batch(mailer, token, rows, NOW, done)
+        done = delivery.deliver(NOW)
 
         assert not mailoutbox
         assert (state_of(row), row.claim, row.text_body) == ("sending", "somebody else", "")
@@ -505,7 +502,7 @@ class TestAClaim:
         assert state_of(gone) == "sent"
         assert done.sent == 1
 
-    def test_a_slow_batch_is_handed_back_before_the_claim_runs_out(
+    def test_the_rest_of_a_slow_pass_is_handed_back_before_the_claim_runs_out(
         self, mailoutbox: Mailbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         seconds = 0.0
@@ -523,7 +520,7 @@ class TestAClaim:
             send(self, row)
 
         tokens = []
-        claim = delivery.claim
+        claim = outbox.claim
 
         def counting_claim(now: Any) -> Any:
             token, rows = claim(now)
@@ -532,19 +529,20 @@ class TestAClaim:
 
         monkeypatch.setattr(delivery, "time", SlowClock)
         monkeypatch.setattr(Mailer, "send", send_slowly)
-        monkeypatch.setattr(delivery, "claim", counting_claim)
+        monkeypatch.setattr(outbox, "claim", counting_claim)
         for number in range(3):
             owed(f"{number}@example.com")
 
-        assert delivery.deliver(NOW).sent == 3
-        assert tokens == [3, 1, 0]
+        assert delivery.deliver(NOW).sent == 2
+        assert tokens == [3]
+        assert Notification.objects.due(NOW).count() == 1
 
 
 def send_and_die(row: Notification) -> None:
     """Send a message as a worker does that is killed before it can say so."""
-    token, (mine,) = delivery.claim(NOW)
-    with Mailer() as mailer:
-        delivery._send(mailer, token, mine)
+    with Mailer() as mailer, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outbox, "settle_sent", lambda *_: None)
+        delivery._Pass(mailer, NOW).send_batch()
 
 
 class TestAMessageThatCannotBeMade:

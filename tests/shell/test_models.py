@@ -14,6 +14,7 @@ from django.db import DatabaseError, IntegrityError, connection, models, transac
 from monitoring.models import (
     AlertEvent,
     BackgroundTask,
+    DeliveryWakeup,
     MonitorRule,
     MonitorRun,
     Notification,
@@ -40,6 +41,7 @@ GOOD: dict[type[models.Model], dict[str, Any]] = {
     Notification: {"kind": "alert", "recipient": "ops@example.com", "subject": "s"},
     MonitorRun: {"rule_set": "all rules", "started_at": NOW},
     RuleState: {"key": "k", "task_name": "sync"},
+    DeliveryWakeup: {"at": NOW},
 }
 REFUSED: list[tuple[str, type[models.Model], dict[str, Any]]] = [
     ("monitoring_rule_has_name", MonitorRule, {"name": ""}),
@@ -65,6 +67,7 @@ REFUSED: list[tuple[str, type[models.Model], dict[str, Any]]] = [
     ("monitoring_message_state", Notification, {"state": "lost"}),
     ("monitoring_message_has_recipient", Notification, {"recipient": ""}),
     ("monitoring_run_state", MonitorRun, {"state": "asleep"}),
+    ("monitoring_one_delivery_wakeup", DeliveryWakeup, {"id": 2}),
 ]
 
 

@@ -21,7 +21,14 @@ from tests.gap.models import CollectorSession, IngestorSession
 pytestmark = pytest.mark.django_db
 
 FEW, MANY = 10, 900
-MOST_QUERIES = 40
+
+
+@pytest.fixture(autouse=True)
+def _no_digests(settings: Any) -> None:
+    settings.MONITORING = settings.MONITORING | {"DIGEST_ABOVE": 10_000}
+
+
+MOST_QUERIES = 52
 
 
 def names(count: int) -> list[str]:
@@ -226,4 +233,18 @@ def test_a_second_batch_costs_as_much_as_the_first(monkeypatch: pytest.MonkeyPat
 def test_a_check_of_nothing_costs_next_to_nothing() -> None:
     queries, _ = check()
 
-    assert queries <= 16
+    assert queries <= 22
+
+
+def test_a_storm_costs_a_few_queries_more_for_each_recipient(settings: Any) -> None:
+    fill_log(MANY)
+    store_rules(MANY)
+    alone, _ = check()
+    for model in (Notification, AlertEvent):
+        model.objects.all().delete()
+    settings.MONITORING = settings.MONITORING | {"DIGEST_ABOVE": 10}
+
+    with_digest, _ = check(minutes=5)
+
+    assert Notification.objects.filter(digest__isnull=False).count() == MANY // 10
+    assert with_digest <= alone + 4

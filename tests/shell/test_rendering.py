@@ -453,6 +453,122 @@ class TestTheLinkToTheEvent:
 urlpatterns: list[Any] = []  # of a host without the admin
 
 
+STATES = [
+    {"task_name": "report", "state": "failing", "since": "2026-03-10T11:20:00+00:00"},
+    {"task_name": "export", "state": "failing", "since": None},
+    {"task_name": "mirror", "state": "ok", "since": None},
+    {"task_name": "archive", "state": "unknown"},
+    {"task_name": "mailer", "state": "not_watched", "since": None},
+]
+
+
+@pytest.mark.parametrize("part", ["text_body", "html_body"])
+class TestWhatOnlyNewerFactsSay:
+    NOTHING = frozenset({"held_behind", "held_since", "not_checked_from", "dependent_states"})
+
+    def seen(self, part: str, kind: MessageKind = MessageKind.ALERT, **changes: Any) -> str:
+        return words(getattr(rendering.render(said(kind=kind) | changes, None), part))
+
+    def test_how_each_dependent_task_is_doing(self, part: str) -> None:
+        text = self.seen(part, dependent_states=STATES).replace(" · ", ": ")
+
+        assert "report: failing too since 2026-03-10 11:20 UTC" in text
+        assert "export: failing too " in text
+        assert "mirror: ok so far" in text
+        assert "archive: cannot be checked" in text
+        assert "mailer: not watched" in text
+
+    def test_how_they_are_doing_in_german(self, part: str) -> None:
+        with override_settings(MONITORING={"LANGUAGE_CODE": "de"}):
+            text = self.seen(part, dependent_states=STATES).replace(" · ", ": ")
+
+        assert "report: auch gestört seit 2026-03-10 11:20 UTC" in text
+        assert "mirror: bisher in Ordnung" in text
+
+    def test_after_a_recovery_no_other_task_fails_too(self, part: str) -> None:
+        text = self.seen(part, MessageKind.RECOVERY, dependent_states=STATES).replace(" · ", ": ")
+
+        assert "report: failing since 2026-03-10 11:20 UTC" in text
+        assert "failing too" not in text
+
+    def test_without_their_states_the_names_alone_stay(self, part: str) -> None:
+        text = self.seen(part, dependent_states=[])
+
+        assert "report" in text
+        assert "export" in text
+        assert "not watched" not in text
+
+    def test_that_the_alert_was_held_back(self, part: str) -> None:
+        text = self.seen(part, held_behind="up <b>", held_since="2026-03-10T09:00:00+00:00")
+
+        assert (
+            "Held back since 2026-03-10 09:00:00 UTC, because up <b>, which it depends on, "
+            "was failing." in text
+        )
+
+    def test_that_it_was_held_back_even_if_not_since_when(self, part: str) -> None:
+        text = self.seen(part, held_behind="up", held_since=None)
+
+        assert "Held back, because up, which it depends on, was failing." in text
+
+    def test_when_nobody_looked(self, part: str) -> None:
+        text = self.seen(part, not_checked_from="2026-03-10T11:10:00+00:00")
+
+        assert "Not checked between 11:10 and 12:00 UTC" in text
+
+    def test_when_nobody_looked_since_the_day_before(self, part: str) -> None:
+        text = self.seen(part, not_checked_from="2026-03-09T23:10:00+00:00")
+
+        assert "Not checked between 2026-03-09 23:10 and 2026-03-10 12:00 UTC" in text
+
+    def test_first_of_all_whom_it_did_not_reach(self, part: str) -> None:
+        text = self.seen(
+            part, undeliverable=[{"recipient": "ops@example.com", "error": "550 <no>"}]
+        )
+
+        notice = "This alert could not be delivered to: "
+        assert notice in text
+        assert "ops@example.com: 550 <no>" in text
+        assert text.index(notice) < text.index("sync is Stopped", text.index("550"))
+
+    def test_a_recovery_that_did_not_arrive_is_no_alert(self, part: str) -> None:
+        refused = [{"recipient": "ops@example.com", "error": "550"}]
+
+        text = self.seen(part, MessageKind.RECOVERY, undeliverable=refused)
+
+        assert "This message could not be delivered to:" in text
+
+    def test_older_facts_look_as_they_did(self, part: str) -> None:
+        old = {name: value for name, value in said().items() if name not in self.NOTHING}
+
+        text = words(getattr(rendering.render(old, None), part))
+
+        for item in ("Not checked", "Held back", "not be delivered", "failing too"):
+            assert item not in text
+        assert "report" in text
+
+
+def test_the_plain_text_that_stands_in_says_what_newer_facts_say(host: Host) -> None:
+    host("{% load no_such_library %}")
+    refused = [{"recipient": "ops@example.com", "error": "550"}]
+
+    mail = rendering.render(said() | {"undeliverable": refused, "held_behind": "up"}, None)
+
+    assert mail.text_body.startswith(
+        "This message could not be delivered to:\n- ops@example.com: 550\n\nsync is Stopped\n"
+    )
+    assert mail.text_body.endswith("Held back, because up, which it depends on, was failing.\n")
+
+
+def test_the_times_of_dependent_tasks_are_aware_in_the_template() -> None:
+    context = rendering.template_context(said() | {"dependent_states": STATES}, None)
+
+    assert [one["since"] for one in context["dependent_states"]] == [
+        ago(minutes=40),
+        *[None] * 4,
+    ]
+
+
 class TestWhatTheHostsSettingsDoNotChange:
     RULE = replace(RULE, lookback_hours=12345.678, max_runtime_minutes=1234.5)
 

@@ -11,11 +11,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from monitoring import doors, periodic_tasks
+from monitoring.core.gaps import gap_text
 from monitoring.management.commands import _exchange as exchange
 from monitoring.reports import Report
 
 ALL_OK, SOME_FAILING, COULD_NOT_CHECK = 0, 1, 2
 SOME_NOT_WRITTEN = 1
+SOME_OWED = 1
 
 
 class Command(BaseCommand):
@@ -46,6 +48,13 @@ class Command(BaseCommand):
         )
         check.add_argument("--json", action="store_true", help="print the summary as JSON")
 
+        deliver = commands.add_parser(
+            "deliver",
+            help="send the messages that are owed and due",
+            description="Send what is due. Exit status: 0 nothing is owed any more, else 1.",
+        )
+        deliver.add_argument("--json", action="store_true", help="print the summary as JSON")
+
         install = commands.add_parser(
             "install-schedules",
             help="create the periodic task that checks all rules, if there is none",
@@ -54,13 +63,15 @@ class Command(BaseCommand):
             "--every", type=int, default=5, metavar="MINUTES", help="how often (default: 5)"
         )
 
-        for subparser in (check, install, *exchange.add_subcommands(commands)):
+        for subparser in (check, deliver, install, *exchange.add_subcommands(commands)):
             _accept_common_options(subparser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         match options["command"]:
             case "install-schedules":
                 self._install_schedules(options["every"])
+            case "deliver":
+                self._deliver(as_json=options["json"])
             case "import":
                 exchange.run_import(
                     options["file"], dry_run=options["dry_run"], write=self.stdout.write
@@ -77,6 +88,17 @@ class Command(BaseCommand):
         state = "enabled" if row.enabled else "disabled: enable it in the admin"
         what = "created" if is_new else "already there, left as it is"
         self.stdout.write(f'periodic task "{row.name}" {what} ({row.scheduler}, {state})')
+
+    def _deliver(self, *, as_json: bool) -> None:
+        done = doors.deliver().as_dict() | {"owed": doors.owed_count()}
+        if as_json:
+            self.stdout.write(json.dumps(done, indent=2))
+        else:
+            self.stdout.write(
+                f"{done['sent']} sent, {done['failed']} refused for good, "
+                f"{done['deferred']} to be tried again; {done['owed']} still owed"
+            )
+        sys.exit(SOME_OWED if done["owed"] else ALL_OK)
 
     def _export(self, format_: str, path: Path | None) -> None:
         exported = exchange.exported(format_)
@@ -107,9 +129,7 @@ class Command(BaseCommand):
 
     def _print(self, report: Report, dry_run: bool) -> None:
         if report.state == "skipped":
-            self.stdout.write(
-                self.style.WARNING("skipped: another check of these rules is running")
-            )
+            self.stdout.write(self.style.WARNING(f"skipped: {report.skipped_because}"))
         else:
             self._print_findings(report, dry_run)
         for problem in report.problems:
@@ -121,6 +141,9 @@ class Command(BaseCommand):
             f"{counts['checked']} checked: {counts['ok']} ok, {counts['failing']} failing, "
             f"{counts['unknown']} unknown, {counts['in_progress']} in progress"
         )
+        if report.not_checked_from:
+            gap = gap_text(report.not_checked_from, report.checked_at)
+            self.stdout.write(self.style.WARNING(f"  GAP      {gap}"))
         for failure in report.failures:
             name = failure["rule"] or failure["task_name"]
             self.stdout.write(self.style.ERROR(f"  FAILING  {name}: {failure['reason']}"))

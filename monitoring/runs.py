@@ -1,0 +1,134 @@
+"""The record of each check, and the lease that keeps two of the same apart."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from monitoring import periodic_tasks
+from monitoring.conf import get_settings
+from monitoring.core.gaps import is_backlog, not_checked_from
+from monitoring.models import MonitorRun, RunState
+
+logger = logging.getLogger("monitoring.checker")
+
+MOST_ATTEMPTS = 3
+"""Checks that one message may begin: one that kills its worker is delivered again for ever."""
+_LOOK_BACK = 50
+"""Earlier checks from which the rhythm is told."""
+_KILLED = "never ended: the process was killed"
+
+
+class LeaseLostError(Exception):
+    """Another check of the same rules has taken this one for dead and goes on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """Who asks for a check, as far as that decides whether it has to be done."""
+
+    task_id: str = ""
+    """Of the message; empty: a person asks, and is never refused for having asked before."""
+    periodic_task: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """A check that may go on."""
+
+    run: MonitorRun
+    done_since: datetime | None = None
+    """An earlier delivery of the same message did part of it from here on."""
+    orphans: tuple[int, ...] = ()
+    """Checks of the same rules that were killed; their messages may still wait to be released."""
+
+
+def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | str:
+    """Record the start of a check, or say in a few words why it is not done."""
+    attempts = []
+    if request.task_id:
+        attempts = list(MonitorRun.objects.filter(task_id=request.task_id).order_by("pk"))
+        if any(run.state == RunState.COMPLETE for run in attempts):
+            return "this message was obeyed already"
+        if len(attempts) >= MOST_ATTEMPTS:
+            return f"this message was tried {len(attempts)} times, and no check of it ended"
+    earlier, wait = _rhythm(identity, now, request)
+    if request.periodic_task and is_backlog(earlier[0] if earlier else None, now, wait):
+        return f"the same was checked {(now - earlier[0]).total_seconds():.1f} s ago"
+    orphans = _take_from_the_dead(identity, now, request)
+    try:
+        with transaction.atomic():
+            run = MonitorRun.objects.create(
+                rule_set=name,
+                identity=identity,
+                task_id=request.task_id,
+                lease=identity,
+                leased_until=now + lease_time(),
+                started_at=now,
+                not_checked_from=not_checked_from(earlier, now, wait),
+            )
+    except IntegrityError:
+        return "another check of these rules is running"
+    done_since = attempts[0].started_at if attempts else None
+    return Begun(run=run, done_since=done_since, orphans=orphans)
+
+
+def _rhythm(
+    identity: str, now: datetime, request: Request
+) -> tuple[list[datetime], timedelta | None]:
+    """Return when the same was checked before, newest first, and the wait its schedule sets."""
+    done = MonitorRun.objects.filter(identity=identity, state=RunState.COMPLETE)
+    earlier = list(done.order_by("-started_at").values_list("started_at", flat=True)[:_LOOK_BACK])
+    if not earlier or not request.periodic_task:
+        return earlier, None
+    return earlier, periodic_tasks.wait_after(request.periodic_task, earlier[0])
+
+
+def _take_from_the_dead(identity: str, now: datetime, request: Request) -> tuple[int, ...]:
+    """End checks of the same rules that no longer move; return them.
+
+    A message that comes again says itself that its first delivery is dead. A lease that ends
+    later than any can was given by a clock gone wrong.
+    """
+    is_dead = Q(leased_until__lt=now) | Q(leased_until__gt=now + 2 * lease_time())
+    if request.task_id:
+        is_dead |= Q(task_id=request.task_id)
+    dead = MonitorRun.objects.filter(is_dead, lease=identity)
+    pks = tuple(dead.values_list("pk", flat=True))
+    if pks:
+        logger.warning("a check that never ended is taken over: run %s", pks[0])
+        dead.filter(pk__in=pks).update(lease=None, state=RunState.FAILED, error=_KILLED)
+    return pks
+
+
+def lease_time() -> timedelta:
+    return timedelta(minutes=get_settings().CHECK_LEASE_MINUTES)
+
+
+def renew(run: MonitorRun, now: datetime) -> None:
+    """Say that the check still moves; part of the transaction of each batch.
+
+    Raises LeaseLostError if it was taken for dead, which undoes the batch.
+    """
+    run.leased_until = now + lease_time()
+    mine = MonitorRun.objects.filter(pk=run.pk, lease=run.lease)
+    if not mine.update(leased_until=run.leased_until):
+        raise LeaseLostError
+
+
+def end(run: MonitorRun, state: str, error: str, messages: int, counts: dict[str, int]) -> None:
+    """Record what a check found, unless it was taken for dead."""
+    MonitorRun.objects.filter(pk=run.pk, lease=run.lease).update(
+        lease=None,
+        leased_until=None,
+        state=state,
+        finished_at=timezone.now(),
+        messages=messages,
+        error=error,
+        **counts,
+    )
