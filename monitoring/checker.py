@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection
+from django.db import Error, connection
 
 from monitoring import (
     alerting,
@@ -32,7 +32,7 @@ from monitoring.reports import Report, unreachable
 from monitoring.rule_rows import Batch
 from monitoring.rulesets import RuleSet
 from monitoring.runs import Begun, LeaseLostError, Request
-from monitoring.transactions import in_transaction
+from monitoring.transactions import in_transaction, is_about_the_statement
 
 logger = logging.getLogger("monitoring.checker")
 
@@ -161,13 +161,14 @@ class _Check:
             self.report.skip("another check has taken over")
             return
         except Exception as error:
+            self._let_go()
             self._end(RunState.FAILED, f"{type(error).__name__}: {error}")
             raise
         self._end(RunState.COMPLETE, "\n".join(self.report.problems))
 
     def _check(self) -> None:
         in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
-        since = judging.recording_since()
+        since = in_transaction(judging.recording_since)
         deciding = _Deciding(self.now, since, self.begun.run.not_checked_from)
         for batch in self.rule_set.batches():
             self._check_part(batch, deciding)
@@ -186,16 +187,20 @@ class _Check:
             outcome, rows = in_transaction(
                 lambda: self._write(batch, deciding), before_retry=self._look_what_is_done
             )
-        except (LeaseLostError, OperationalError, InterfaceError):
-            raise  # it is not the rules' fault
+        except LeaseLostError:
+            raise
         except Exception as error:
-            if connection.in_atomic_block and isinstance(error, DatabaseError):
-                raise  # the caller's transaction is spoilt
+            if isinstance(error, Error) and not self._may_be_halved(error):
+                raise
             self._without_the_poisoned(batch, deciding, error)
             return
         self.report.add(outcome)
         self.report.notification_ids += [row.pk for row in rows]
         _log_unreachable(outcome.owed)
+
+    def _may_be_halved(self, error: Error) -> bool:
+        """Only a refused statement can be one rule's fault; a caller's transaction is spoilt."""
+        return is_about_the_statement(error) and not connection.in_atomic_block
 
     def _without_the_poisoned(self, batch: Batch, deciding: _Deciding, error: Exception) -> None:
         if len(batch.rules) > 1:
@@ -221,6 +226,13 @@ class _Check:
         """A lost connection does not say whether the batch was written."""
         self.done_since = self.done_since or self.now
 
+    def _let_go(self) -> None:
+        """Let what was decided go out although the check cannot go on."""
+        try:
+            self._release()
+        except Error:  # they go by themselves a little later
+            logger.warning("the messages of check %s wait", self.begun.run.pk)
+
     def _clock(self) -> datetime:
         return self.now + timedelta(seconds=time.monotonic() - self._began)
 
@@ -232,7 +244,7 @@ class _Check:
                     self.begun.run, state, error, len(report.notification_ids), report.counts
                 )
             )
-        except DatabaseError:
+        except Error:
             # The reason why it failed matters more; its lease runs out.
             logger.exception("the end of check %s cannot be recorded", self.begun.run.pk)
 

@@ -18,6 +18,7 @@ from monitoring.delivery import Delivered
 from monitoring.reports import Report
 from monitoring.rulesets import select
 from monitoring.runs import Request
+from monitoring.transactions import in_transaction
 
 
 def check(
@@ -36,7 +37,7 @@ def check(
     """
     periodic_task = request.periodic_task if request else ""
     arguments = parse_arguments(args, kwargs, periodic_task)
-    rule_set = select(arguments, periodic_task)
+    rule_set = in_transaction(lambda: select(arguments, periodic_task))
     report = run_check(rule_set, timezone.now(), request=request, dry_run=dry_run)
     if dry_run:
         return report
@@ -46,7 +47,7 @@ def check(
         transaction.on_commit(lambda: _call(hand_over), robust=True)
     else:
         hand_over()
-    report.read_message_states()
+    in_transaction(report.read_message_states)
     return report
 
 

@@ -20,7 +20,7 @@ from django.db.models import Min, Q
 from monitoring import rendering
 from monitoring.channels.email import DeliveryError, sender
 from monitoring.core.messages import MAX_SUBJECT_LENGTH
-from monitoring.core.retries import after_failure
+from monitoring.core.retries import Fault, after_failure
 from monitoring.models import DeliveryWakeup, Notification, NotificationState
 from monitoring.people import superuser_addresses
 from monitoring.transactions import in_transaction
@@ -95,16 +95,18 @@ def settle_sent(token: str, row: Notification, now: datetime) -> None:
 
 def settle_failure(token: str, row: Notification, error: DeliveryError, now: datetime) -> bool:
     """Keep a message for another attempt or give it up; return True if it is given up."""
-    retry = after_failure(
-        error.fault,
-        row.attempts + 1,
-        row.created_at,
-        now,
-        random.random(),  # noqa: S311 - spreads retries, guards nothing
-    )
+    since = row.refused_since or now
+    chance = random.random()  # noqa: S311 - spreads retries, guards nothing
+    retry = after_failure(error.fault, row.attempts + 1, since, now, chance)
     if retry.at is not None:
-        state = NotificationState.PENDING
-        _settle(token, row, state=state, error=str(error), next_attempt_at=retry.at)
+        _settle(
+            token,
+            row,
+            state=NotificationState.PENDING,
+            error=str(error),
+            next_attempt_at=retry.at,
+            refused_since=None if error.fault is Fault.UNREACHABLE else since,
+        )
         return False
     logger.error("message %s to %s is %s", row.pk, row.recipient, retry.reason)
     _settle(token, row, state=NotificationState.FAILED, error=str(error), stand_in_at=now)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from django.db.models import QuerySet
 
@@ -13,6 +15,7 @@ from monitoring.core.names import did_you_mean
 from monitoring.core.values import Rule
 from monitoring.models import MonitorRule
 from monitoring.rule_rows import Batch, as_rows, read_rows
+from monitoring.transactions import in_transaction
 
 BATCH_SIZE = 1000
 """Rules per transaction: bounds memory, the size of a statement and how long locks are held."""
@@ -42,9 +45,13 @@ class RuleSet:
             return
         rows = as_rows(self.stored)
         last_pk = 0
-        while page := list(rows.filter(pk__gt=last_pk).order_by("pk")[:BATCH_SIZE]):
+        while page := in_transaction(partial(_page, rows, last_pk)):
             last_pk = page[-1][0]
             yield read_rows(page)
+
+
+def _page(rows: QuerySet[MonitorRule, tuple[Any, ...]], after: int) -> list[tuple[Any, ...]]:
+    return list(rows.filter(pk__gt=after).order_by("pk")[:BATCH_SIZE])
 
 
 def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:

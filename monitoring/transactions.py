@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import Error, InterfaceError, OperationalError, connection, transaction
 
 logger = logging.getLogger("monitoring.transactions")
 
@@ -21,6 +21,8 @@ _POSTGRESQL = frozenset({"40P01", "40001", "55P03"})
 """Deadlock, serialization failure, lock not available."""
 _MYSQL = frozenset({1205, 1213})
 """Lock wait timeout, deadlock."""
+_MYSQL_SERVER = _MYSQL | {1021, 1114, 1290, 1836, 1969, 3024}
+"""Disk full, table full, read-only twice, statement timeout twice."""
 _SQLITE = ("database is locked", "database table is locked")
 
 
@@ -31,15 +33,19 @@ def in_transaction(work: Callable[[], T], before_retry: Callable[[], None] | Non
     commits: the work must find out for itself then whether it was done.
     """
     for attempt in range(1, ATTEMPTS):
+        _heal()
+        raw: Any = None
         try:
             with transaction.atomic():
+                raw = connection.connection
                 return work()
-        except (OperationalError, InterfaceError) as error:
+        except Error as error:
             # Inside a caller's transaction nothing can be done again: its beginning is lost.
-            if connection.in_atomic_block or not (_another_won(error) or _is_lost()):
+            if connection.in_atomic_block or not (_another_won(error) or _is_lost(raw)):
                 raise
             logger.info("a transaction is done again, attempt %d: %s", attempt + 1, error)
-            connection.close_if_unusable_or_obsolete()
+            if not _is_alive():
+                connection.close()
             time.sleep(_FIRST_WAIT * attempt)
             if before_retry is not None:
                 before_retry()
@@ -47,13 +53,45 @@ def in_transaction(work: Callable[[], T], before_retry: Callable[[], None] | Non
         return work()
 
 
-def _another_won(error: OperationalError | InterfaceError) -> bool:
+def is_about_the_statement(error: Exception) -> bool:
+    """Say whether it is what was written that the database refuses, and not everything.
+
+    mysqlclient calls whatever it has no class for an OperationalError, a trigger's refusal too.
+    """
+    if isinstance(error, InterfaceError):
+        return False
+    if not isinstance(error, OperationalError):
+        return True
+    return connection.vendor == "mysql" and _number(error) not in _MYSQL_SERVER and _is_alive()
+
+
+def _heal() -> None:
+    """Drop a connection that died while a transaction ended: Django keeps it half open.
+
+    It would take every later transaction for one that somebody else has begun.
+    """
+    if connection.in_atomic_block or connection.connection is None:
+        return
+    if connection.get_autocommit() != connection.settings_dict["AUTOCOMMIT"]:
+        connection.close()
+
+
+def _another_won(error: Error) -> bool:
     """Say whether the database gave this transaction up so that another could go on."""
     if connection.vendor == "sqlite":
         return str(error).startswith(_SQLITE)
     state = getattr(error.__cause__, "sqlstate", None)
-    return state in _POSTGRESQL or (error.args[:1] != () and error.args[0] in _MYSQL)
+    return state in _POSTGRESQL or _number(error) in _MYSQL
 
 
-def _is_lost() -> bool:
-    return connection.connection is None or not connection.is_usable()
+def _number(error: Exception) -> object:
+    return error.args[0] if error.args else None
+
+
+def _is_lost(raw: Any) -> bool:
+    """Say whether the connection that a transaction began on is gone; Django may have a new one."""
+    return connection.connection is not raw or not _is_alive()
+
+
+def _is_alive() -> bool:
+    return connection.connection is not None and connection.is_usable()

@@ -13,6 +13,8 @@ from monitoring.conf import get_settings
 from monitoring.core.retries import Fault
 from monitoring.models import Notification
 
+_SERVICE_ENDS = 421
+
 
 class DeliveryError(Exception):
     """A message was not delivered."""
@@ -67,13 +69,13 @@ class Mailer:
         try:
             self.connection.send_messages([compose(notification)])
         except smtplib.SMTPRecipientsRefused as error:
-            code, _ = next(iter(error.recipients.values()), (0, b""))
+            code, reply = next(iter(error.recipients.values()), (0, b""))
             fault = Fault.REFUSED if 500 <= code < 600 else Fault.DEFERRED
-            raise DeliveryError(_text(error), fault) from error
+            raise self._refusal(code, reply, fault) from error
         except smtplib.SMTPSenderRefused as error:
-            raise DeliveryError(_text(error), Fault.UNREACHABLE) from error
+            raise self._refusal(error.smtp_code, error.smtp_error, Fault.UNREACHABLE) from error
         except smtplib.SMTPDataError as error:  # of a filter, say: it may think otherwise later
-            raise DeliveryError(_text(error)) from error
+            raise self._refusal(error.smtp_code, error.smtp_error, Fault.DEFERRED) from error
         except (OSError, smtplib.SMTPException) as error:
             self.close()
             raise DeliveryError(_text(error), connection_lost=True) from error
@@ -82,6 +84,14 @@ class Mailer:
         except Exception as error:  # whatever a host's own backend raises
             self.close()
             raise DeliveryError(_text(error), connection_lost=True) from error
+
+    def _refusal(self, code: int, reply: bytes | str, fault: Fault) -> DeliveryError:
+        """Return an error in the words of the server."""
+        is_over = code == _SERVICE_ENDS  # smtplib has hung up on hearing it
+        if is_over:
+            self.close()
+        said = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+        return DeliveryError(f"{code} {said}"[:1000], fault, connection_lost=is_over)
 
 
 def compose(notification: Notification) -> EmailMultiAlternatives:

@@ -37,17 +37,18 @@ class Retry:
 
 
 def after_failure(
-    fault: Fault, attempts: int, owed_since: datetime, now: datetime, chance: float
+    fault: Fault, attempts: int, refused_since: datetime, now: datetime, chance: float
 ) -> Retry:
     """Say when a message is tried again after its latest failure.
 
-    attempts: failures so far, this one included. owed_since, now: aware, UTC. chance: 0 to 1,
-    spreads the wait. A server that cannot be reached is never given up; a message that a server
-    keeps refusing is, 48 hours after it was first owed.
+    attempts: failures so far, this one included. refused_since: the first of the refusals in a
+    row, before which the server had not seen the message. refused_since, now: aware, UTC. chance:
+    0 to 1, spreads the wait. A server that cannot be reached is never given up; a message that it
+    keeps refusing is, after 48 hours.
     """
     if fault is Fault.REFUSED:
         return Retry(at=None, reason="refused for good")
-    if fault is Fault.DEFERRED and now - owed_since >= GIVE_UP_AFTER:
+    if fault is Fault.DEFERRED and now - refused_since >= GIVE_UP_AFTER:
         return Retry(at=None, reason="refused for 48 hours")
     longest = LONGEST_OUTAGE_WAIT if fault is Fault.UNREACHABLE else LONGEST_WAIT
     # The exponent is bounded, because two to the power of a week of attempts is no time at all.

@@ -117,6 +117,17 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name="notification",
+            name="refused_since",
+            field=models.DateTimeField(
+                blank=True,
+                editable=False,
+                help_text="The first of the refusals in a row by a server that could be reached.",
+                null=True,
+                verbose_name="refused since",
+            ),
+        ),
+        migrations.AddField(
+            model_name="notification",
             name="run",
             field=models.ForeignKey(
                 blank=True,

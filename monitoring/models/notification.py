@@ -68,6 +68,13 @@ class Notification(models.Model):
     )
     suppressed_by = models.CharField(_("suppressed by"), max_length=32, blank=True)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    refused_since = models.DateTimeField(
+        _("refused since"),
+        null=True,
+        blank=True,
+        editable=False,
+        help_text=_("The first of the refusals in a row by a server that could be reached."),
+    )
     created_at = models.DateTimeField(_("created at"), default=timezone.now)
     next_attempt_at = models.DateTimeField(_("next attempt at"), default=timezone.now)
     run = models.ForeignKey(

@@ -242,6 +242,7 @@ class TestAMessageThatIsRefusedForNow:
         superuser(ROOT)
         server.replies[OPS] = BUSY
         row = owed(of=event(watched))
+        delivery.deliver(NOW)
 
         delivery.deliver(after(hours=47, minutes=59))
         row.refresh_from_db()
@@ -257,10 +258,43 @@ class TestAMessageThatIsRefusedForNow:
         server.data_replies[OPS] = HANG_UP
         row = owed(of=event(watched))
 
-        delivery.deliver(after(hours=50))
+        for hours in (0, 50):
+            delivery.deliver(after(hours=hours))
 
         row.refresh_from_db()
         assert row.state == "failed"
+
+    def test_has_48_hours_from_the_first_refusal_and_not_from_an_outage(
+        self, server: Moody
+    ) -> None:
+        row = owed()
+        with smtp_at(free_port()):
+            delivery.deliver(NOW)
+        server.data_replies[OPS] = BUSY
+
+        delivery.deliver(after(hours=60))
+
+        row.refresh_from_db()
+        assert row.state == "pending"
+
+    def test_says_so_in_the_words_of_the_server(self, server: Moody) -> None:
+        server.replies[OPS] = BUSY
+        row = owed()
+
+        delivery.deliver(NOW)
+
+        row.refresh_from_db()
+        assert row.error == BUSY
+
+    def test_with_the_end_of_the_service_costs_no_other_an_attempt(self, server: Moody) -> None:
+        server.replies["a@example.com"] = "421 4.7.0 too many errors"
+        owed("a@example.com")
+        innocent = owed("b@example.com")
+
+        delivery.deliver(NOW)
+
+        innocent.refresh_from_db()
+        assert (innocent.state, innocent.attempts) == ("sent", 1)
 
 
 class TestAnOutage:

@@ -28,7 +28,8 @@ def _no_digests(settings: Any) -> None:
     settings.MONITORING = settings.MONITORING | {"DIGEST_ABOVE": 10_000}
 
 
-MOST_QUERIES = 52
+# Each transaction counts two more here, because the test's own makes it a savepoint.
+MOST_QUERIES = 60
 
 
 def names(count: int) -> list[str]:
@@ -233,7 +234,7 @@ def test_a_second_batch_costs_as_much_as_the_first(monkeypatch: pytest.MonkeyPat
 def test_a_check_of_nothing_costs_next_to_nothing() -> None:
     queries, _ = check()
 
-    assert queries <= 22
+    assert queries <= 28
 
 
 def test_a_storm_costs_a_few_queries_more_for_each_recipient(settings: Any) -> None:
