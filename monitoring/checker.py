@@ -54,9 +54,7 @@ def run_check(
         for batch in rule_set.batches():
             report.add(_Deciding(now, since).decide(batch, rule_states.read_states))
         return report
-    begun = in_transaction(
-        lambda: runs.begin(rule_set.name, rule_set.identity, now, request or Request())
-    )
+    begun = _begin(rule_set, now, request or Request())
     if isinstance(begun, str):
         logger.info("check of %s skipped: %s", rule_set.name, begun)
         report.skip(begun)
@@ -65,6 +63,18 @@ def run_check(
     report.not_checked_from = begun.run.not_checked_from
     _Check(rule_set, now, begun, report).do()
     return report
+
+
+def _begin(rule_set: RuleSet, now: datetime, request: Request) -> Begun | str:
+    again = False
+
+    def remember() -> None:
+        nonlocal again
+        again = True
+
+    return in_transaction(
+        lambda: runs.begin(rule_set.name, rule_set.identity, now, request, again=again), remember
+    )
 
 
 class _Deciding:

@@ -48,8 +48,15 @@ class Begun:
     """Checks of the same rules that were killed; their messages may still wait to be released."""
 
 
-def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | str:
-    """Record the start of a check, or say in a few words why it is not done."""
+def begin(
+    name: str, identity: str, now: datetime, request: Request, *, again: bool = False
+) -> Begun | str:
+    """Record the start of a check, or say in a few words why it is not done.
+
+    again: the connection was lost while this was tried, so it may have been recorded.
+    """
+    if again and (mine := _recorded(identity, now, request)) is not None:
+        return Begun(run=mine)
     attempts = []
     if request.task_id:
         attempts = list(MonitorRun.objects.filter(task_id=request.task_id).order_by("pk"))
@@ -76,6 +83,12 @@ def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | 
         return "another check of these rules is running"
     done_since = attempts[0].started_at if attempts else None
     return Begun(run=run, done_since=done_since, orphans=orphans)
+
+
+def _recorded(identity: str, now: datetime, request: Request) -> MonitorRun | None:
+    return MonitorRun.objects.filter(
+        lease=identity, started_at=now, task_id=request.task_id
+    ).first()
 
 
 def _rhythm(

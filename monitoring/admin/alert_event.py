@@ -223,12 +223,13 @@ class AlertEventAdmin(EventOperations):
         pk = vars(row).get("execution_pk")
         return link(self.admin_site, BackgroundTask, pk, row.task_id) if pk else code(row.task_id)
 
-    @admin.display(description=_("failing already"))
+    @admin.display(description=_("depends on"))
     def held_behind(self, row: AlertEvent) -> str:
         """Return the event of the task it depends on, behind which its alert was held."""
         if row.upstream is None:
             return EMPTY
-        return link(self.admin_site, AlertEvent, row.upstream.pk, str(row.upstream))
+        above = link(self.admin_site, AlertEvent, row.upstream.pk, str(row.upstream))
+        return format_html("{} {}", above, aside(_("was failing already")))
 
     @admin.display(description=_("expected"))
     def expected(self, row: AlertEvent) -> str:

@@ -61,6 +61,49 @@ class TestAnAcknowledgedEvent:
         assert event.note == "first"
 
 
+class TestAnEventThatIsAcknowledgedUntilATime:
+    @pytest.fixture
+    def event(self, failing: MonitorRule) -> AlertEvent:
+        event = AlertEvent.objects.get()
+        assert interventions.acknowledge(event, superuser(), "", NOW, NOW + timedelta(minutes=30))
+        return event
+
+    def test_sends_no_reminder_before_it(self, event: AlertEvent) -> None:
+        check(minutes=29)
+
+        assert messages()[1:] == [("reminder", "suppressed")]
+
+    def test_reminds_once_it_has_come_and_the_task_still_fails(
+        self, event: AlertEvent, failing: MonitorRule
+    ) -> None:
+        MonitorRule.objects.update(remind_hours=None)
+        for minutes in (10, 31, 32, 33):
+            check(minutes=minutes)
+
+        assert messages()[1:] == [("reminder", "pending")]
+
+    def test_says_nothing_more_if_it_has_recovered(self, event: AlertEvent) -> None:
+        execution("sync", started=NOW + timedelta(minutes=20))
+        check(minutes=31)
+
+        assert [kind for kind, _ in messages()] == ["alert", "recovery"]
+
+    def test_may_be_acknowledged_for_longer(self, event: AlertEvent) -> None:
+        later = NOW + timedelta(hours=9)
+
+        assert interventions.acknowledge(event, superuser(), "More.", NOW, later)
+
+        event.refresh_from_db()
+        assert (event.acknowledged_until, event.note) == (later, "More.")
+
+    def test_is_not_acknowledged_after_it(self, event: AlertEvent) -> None:
+        event.refresh_from_db()
+
+        assert event.is_acknowledged(NOW + timedelta(minutes=29))
+        assert not event.is_acknowledged(NOW + timedelta(minutes=30))
+        assert not AlertEvent.objects.acknowledged(NOW + timedelta(minutes=30)).exists()
+
+
 class TestAResolvedEvent:
     def test_is_closed_by_hand_without_a_message(self, failing: MonitorRule) -> None:
         event = AlertEvent.objects.get()
