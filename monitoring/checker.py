@@ -66,15 +66,17 @@ def run_check(
 
 
 def _begin(rule_set: RuleSet, now: datetime, request: Request) -> Begun | str:
-    again = False
+    tried: list[Begun] = []
 
-    def remember() -> None:
-        nonlocal again
-        again = True
+    def begin() -> Begun | str:
+        if tried and runs.is_recorded(tried[-1].run):
+            return tried[-1]
+        begun = runs.begin(rule_set.name, rule_set.identity, now, request)
+        if isinstance(begun, Begun):
+            tried.append(begun)
+        return begun
 
-    return in_transaction(
-        lambda: runs.begin(rule_set.name, rule_set.identity, now, request, again=again), remember
-    )
+    return in_transaction(begin)
 
 
 class _Deciding:

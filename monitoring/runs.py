@@ -48,15 +48,8 @@ class Begun:
     """Checks of the same rules that were killed; their messages may still wait to be released."""
 
 
-def begin(
-    name: str, identity: str, now: datetime, request: Request, *, again: bool = False
-) -> Begun | str:
-    """Record the start of a check, or say in a few words why it is not done.
-
-    again: the connection was lost while this was tried, so it may have been recorded.
-    """
-    if again and (mine := _recorded(identity, now, request)) is not None:
-        return Begun(run=mine)
+def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | str:
+    """Record the start of a check, or say in a few words why it is not done."""
     attempts = []
     if request.task_id:
         attempts = list(MonitorRun.objects.filter(task_id=request.task_id).order_by("pk"))
@@ -85,10 +78,10 @@ def begin(
     return Begun(run=run, done_since=done_since, orphans=orphans)
 
 
-def _recorded(identity: str, now: datetime, request: Request) -> MonitorRun | None:
-    return MonitorRun.objects.filter(
-        lease=identity, started_at=now, task_id=request.task_id
-    ).first()
+def is_recorded(run: MonitorRun) -> bool:
+    """Say whether a start was committed although the connection was lost at that moment."""
+    rows = MonitorRun.objects.filter(pk=run.pk, lease=run.lease, started_at=run.started_at)
+    return rows.exists()
 
 
 def _rhythm(
