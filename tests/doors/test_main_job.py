@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import transaction
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, MonitorRun, Notification
-from tests.doors.harness import System, wait_until
+from monitoring.models import (
+    AlertEvent,
+    BackgroundTask,
+    MonitorRule,
+    MonitorRun,
+    Notification,
+    RuleState,
+)
+from tests.doors.harness import OBSERVER, System, wait_until
 from tests.doors.servers import (
     EMBEDDED,
     RABBITMQ_MARIADB,
@@ -156,12 +164,62 @@ def test_mail_that_cannot_be_delivered_waits_for_the_server_and_arrives_once(
     assert "refused" in owed.get().error
 
     post_office.start()
-    wait_until(lambda: owed.filter(state="sent"), "a later check delivers it", seconds=60)
+    wait_until(lambda: owed.filter(state="sent"), "a later check delivers it", seconds=100)
     refused = Notification.objects.filter(recipient="gone@example.com")
-    wait_until(lambda: refused.filter(state="failed"), "the refusal is kept", seconds=60)
+    wait_until(lambda: refused.filter(state="failed"), "the refusal is kept", seconds=100)
 
     checks = MonitorRun.objects.count()
     wait_until(lambda: MonitorRun.objects.count() > checks + 2, "two more checks")
     assert len(messages_to(post_office, "ops@example.com")) == 1
     assert messages_to(post_office, "gone@example.com") == []
     assert "550" in refused.get().error
+
+
+ENTRY = {"door.fail": {"expected_statuses": ["Completed"], "notify_to": ["ops@example.com"]}}
+
+
+def ask(system: System, periodic_task: str = "") -> str:
+    """Ask for a check of one entry; with the name of a periodic task, as beat does."""
+    headers = {"periodic_task_name": periodic_task} if periodic_task else {}
+    return system.send("monitor_task_status", ENTRY, headers=headers)
+
+
+@pytest.mark.parametrize("system", [EMBEDDED, REDIS_POSTGRES, RABBITMQ_MARIADB], indirect=True)
+def test_a_backlog_of_checks_is_one_check_and_one_mail(
+    system: System, post_office: Moody, port: int
+) -> None:
+    post_office.start()
+    asked = [ask(system, "Documented") for _ in range(10)]
+
+    worker = system.start_worker(EMAIL_URL=f"smtp://127.0.0.1:{port}")
+    for task_id in asked:
+        worker.wait_for_line(f"monitor_task_status[{task_id}] succeeded")
+    wait_until(lambda: messages_to(post_office, "ops@example.com"), "the documented mail")
+
+    assert MonitorRun.objects.count() == 1
+    worker.wait_for_line("Task monitoring.tasks.deliver_notifications[")
+    assert len(messages_to(post_office, "ops@example.com")) == 1
+
+
+@pytest.mark.parametrize("system", [REDIS_POSTGRES, RABBITMQ_MARIADB], indirect=True)
+def test_a_check_whose_worker_is_killed_is_done_when_its_message_comes_again(
+    system: System, post_office: Moody, port: int
+) -> None:
+    post_office.start()
+    settings = {"EMAIL_URL": f"smtp://127.0.0.1:{port}", "DOOR_VISIBILITY_TIMEOUT": "2"}
+    first = system.start_worker(**settings)
+    ask(system)
+    wait_until(lambda: messages_to(post_office, "ops@example.com"), "the first mail")
+
+    with transaction.atomic(using=OBSERVER):
+        # The check waits for this lock when it is killed.
+        list(RuleState.objects.using(OBSERVER).select_for_update())
+        asked = ask(system)
+        runs = MonitorRun.objects.filter(task_id=asked)
+        wait_until(runs.exists, "the check has begun")
+        first.kill()
+    second = system.start_worker("second", **settings)
+
+    second.wait_for_line(f"monitor_task_status[{asked}] succeeded")
+    wait_until(lambda: len(messages_to(post_office, "ops@example.com")) == 2, "the second mail")
+    assert list(runs.order_by("pk").values_list("state", flat=True)) == ["failed", "complete"]
