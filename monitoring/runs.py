@@ -49,17 +49,11 @@ class Begun:
 
 
 def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | str:
-    """Record the start of a check, or say in a few words why it is not done."""
-    attempts = []
-    if request.task_id:
-        attempts = list(MonitorRun.objects.filter(task_id=request.task_id).order_by("pk"))
-        if any(run.state == RunState.COMPLETE for run in attempts):
-            return "this message was obeyed already"
-        if len(attempts) >= MOST_ATTEMPTS:
-            return f"this message was tried {len(attempts)} times, and no check of it ended"
-    earlier, wait = _rhythm(identity, now, request)
-    if request.periodic_task and is_backlog(earlier[0] if earlier else None, now, wait):
-        return f"the same was checked {(now - earlier[0]).total_seconds():.1f} s ago"
+    """Record the start of a check, or say in a few words why it is not done.
+
+    Part of a transaction that sees what others commit. The lease is taken first: who had to wait
+    for it must judge by what the other check has left.
+    """
     orphans = _take_from_the_dead(identity, now, request)
     try:
         with transaction.atomic():
@@ -70,12 +64,43 @@ def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | 
                 lease=identity,
                 leased_until=now + lease_time(),
                 started_at=now,
-                not_checked_from=not_checked_from(earlier, now, wait),
             )
     except IntegrityError:
         return "another check of these rules is running"
+    attempts = _attempts(run)
+    earlier, wait = _rhythm(identity, now, request)
+    reason = _needless(attempts, earlier, wait, now, request)
+    if reason:
+        run.delete()
+        return reason
+    run.not_checked_from = not_checked_from(earlier, now, wait)
+    if run.not_checked_from:
+        run.save(update_fields=["not_checked_from"])
     done_since = attempts[0].started_at if attempts else None
     return Begun(run=run, done_since=done_since, orphans=orphans)
+
+
+def _attempts(run: MonitorRun) -> list[MonitorRun]:
+    """Return what earlier deliveries of the same message have begun."""
+    if not run.task_id:
+        return []
+    return list(MonitorRun.objects.filter(task_id=run.task_id).exclude(pk=run.pk).order_by("pk"))
+
+
+def _needless(
+    attempts: list[MonitorRun],
+    earlier: list[datetime],
+    wait: timedelta | None,
+    now: datetime,
+    request: Request,
+) -> str:
+    if any(run.state == RunState.COMPLETE for run in attempts):
+        return "this message was obeyed already"
+    if len(attempts) >= MOST_ATTEMPTS:
+        return f"this message was tried {len(attempts)} times, and no check of it ended"
+    if request.periodic_task and earlier and is_backlog(earlier[0], now, wait):
+        return f"the same was checked {(now - earlier[0]).total_seconds():.1f} s ago"
+    return ""
 
 
 def is_recorded(run: MonitorRun) -> bool:
