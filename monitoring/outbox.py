@@ -44,18 +44,20 @@ def claim(now: datetime) -> tuple[str, list[Notification]]:
     claimed one after another, in the order they were decided.
     """
     token = uuid.uuid4().hex
+    return token, in_transaction(lambda: _claim(token, now))
+
+
+def _claim(token: str, now: datetime) -> list[Notification]:
     due = Notification.objects.due(now)
     first = due.first_of_their_incident().order_by("pk")
     pks = list(first.values_list("pk", flat=True)[:BATCH_SIZE])
-    if not pks:
-        return token, []
-    in_transaction(
-        lambda: due.filter(pk__in=pks).update(
+    if pks:
+        due.filter(pk__in=pks).update(
             state=NotificationState.SENDING, claim=token, claimed_until=now + CLAIM
         )
-    )
+    # Even if nothing was due: a claim whose commit lost the connection is found here.
     rows = Notification.objects.filter(claim=token).select_related("alert_event")
-    return token, list(rows.order_by("pk"))
+    return list(rows.order_by("pk"))
 
 
 def render(token: str, row: Notification) -> bool:
@@ -71,13 +73,14 @@ def render(token: str, row: Notification) -> bool:
         raise DeliveryError(text) from error
     row.message_id = message_id(row)
     row.subject, row.text_body, row.html_body = mail.subject, mail.text_body, mail.html_body
-    kept = Notification.objects.filter(pk=row.pk, claim=token).update(
-        subject=row.subject,
-        text_body=row.text_body,
-        html_body=row.html_body,
-        message_id=row.message_id,
-    )
-    return kept == 1
+    kept = {
+        "subject": row.subject,
+        "text_body": row.text_body,
+        "html_body": row.html_body,
+        "message_id": row.message_id,
+    }
+    mine = Notification.objects.filter(pk=row.pk, claim=token)
+    return in_transaction(lambda: mine.update(**kept)) == 1
 
 
 def message_id(row: Notification) -> str:

@@ -6,6 +6,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
+# The table of the fault suite is printed by whoever runs it, alone or among the others.
+from tests.faults.figures import pytest_configure  # noqa: F401
+
 settings.register_profile(
     "default",
     deadline=None,  # a busy machine is not a bug
