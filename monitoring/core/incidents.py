@@ -166,7 +166,9 @@ def _reminder_is_due(at: Situation) -> bool:
     if not at.verdict.is_failing or at.event is None or at.rule.remind_hours is None:
         return False
     last = at.event.last_message_at
-    return last is None or at.now - last >= timedelta(hours=at.rule.remind_hours)
+    if not at.rule.remind_hours or last is None:
+        return True  # at every check, even if the clock was moved back
+    return at.now - last >= timedelta(hours=at.rule.remind_hours)
 
 
 def _acknowledgement_has_ended(at: Situation) -> bool:
