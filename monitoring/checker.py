@@ -228,7 +228,7 @@ class _Check:
     def _write(self, batch: Batch, deciding: _Deciding) -> tuple[Outcome, list[Notification]]:
         runs.renew(self.begun.run, self._clock())
         if self.done_since is not None:
-            done = rule_states.checked_since(batch.rules, self.done_since, self.now)
+            done = rule_states.checked_since(batch.rules, self.done_since)
             rest = [rule for rule in batch.rules if rule.key not in done]
             batch = Batch(rules=rest, unusable=batch.unusable)
         outcome = deciding.decide(batch, rule_states.lock_states)

@@ -113,7 +113,11 @@ def _rhythm(
     identity: str, now: datetime, request: Request
 ) -> tuple[list[datetime], timedelta | None]:
     """Return when the same was checked before, newest first, and the wait its schedule sets."""
-    done = MonitorRun.objects.filter(identity=identity, state=RunState.COMPLETE)
+    done = MonitorRun.objects.filter(
+        identity=identity,
+        state=RunState.COMPLETE,
+        started_at__lte=now,  # a clock that was ahead for a while must not hide a gap
+    )
     earlier = list(done.order_by("-started_at").values_list("started_at", flat=True)[:_LOOK_BACK])
     if not earlier or not request.periodic_task:
         return earlier, None

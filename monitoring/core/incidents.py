@@ -114,7 +114,7 @@ class Situation:
         if self.upstream is None or not (self.event is None or self.event.alert_owed):
             return False
         since = self.event.opened_at if self.event else None
-        return since is None or self.now - since < LONGEST_HOLD
+        return since is None or not _is_over(since, LONGEST_HOLD, self.now)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,10 +165,15 @@ def _alert_is_held(at: Situation) -> bool:
 def _reminder_is_due(at: Situation) -> bool:
     if not at.verdict.is_failing or at.event is None or at.rule.remind_hours is None:
         return False
-    last = at.event.last_message_at
-    if not at.rule.remind_hours or last is None:
-        return True  # at every check, even if the clock was moved back
-    return at.now - last >= timedelta(hours=at.rule.remind_hours)
+    return _is_over(at.event.last_message_at, timedelta(hours=at.rule.remind_hours), at.now)
+
+
+def _is_over(since: datetime | None, length: timedelta, now: datetime) -> bool:
+    """Say whether a time has passed since then.
+
+    One that lies ahead is long ago: it was written before the clock was put right.
+    """
+    return since is None or not timedelta(0) <= now - since < length
 
 
 def _acknowledgement_has_ended(at: Situation) -> bool:
@@ -176,7 +181,9 @@ def _acknowledgement_has_ended(at: Situation) -> bool:
     if not at.verdict.is_failing or at.event is None or at.event.is_silenced(at.now):
         return False
     until, last = at.event.acknowledged_until, at.event.last_message_at
-    return at.event.is_acknowledged and until is not None and (last is None or last < until)
+    if not at.event.is_acknowledged or until is None:
+        return False
+    return last is None or last < until or last > at.now
 
 
 def _recovers_loudly(at: Situation) -> bool:
