@@ -187,6 +187,8 @@ def test_a_check_of_an_empty_project_finds_nothing_to_check(host: Host) -> None:
     assert summary == {
         "rule_set": "all rules",
         "state": "complete",
+        "skipped_because": "",
+        "not_checked_from": None,
         "checked": 0,
         "ok": 0,
         "failing": 0,

@@ -245,10 +245,12 @@ class Lifecycle(RuleBasedStateMachine):
         """Let everything work again: then nothing is owed, and whoever fails has been heard of."""
         world.post.mood = "takes all"
         MonitorRule.objects.update(snoozed_until=None)
-        for _ in range(6):
+        for round_ in range(7):
             self.traveller.shift(timedelta(minutes=61))
             for args in ([], [{"import": ENTRY, "report": ENTRY}]):
-                assert self._check(args).state == "complete"
+                state = self._check(args).state
+                # The lease of one that was killed, with the clock moved back since, still counts.
+                assert state == "complete" or round_ == 0
             delivery.deliver(timezone.now())
         target(float(len(world.post.arrived)), label="mails")
         assert not Notification.objects.owed().exists()
