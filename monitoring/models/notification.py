@@ -30,13 +30,17 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         )
 
     def first_of_their_incident(self) -> NotificationQuerySet:
-        """Leave out what has to wait for an earlier message of its incident to its recipient."""
+        """Leave out what has to wait for an earlier message of its incident to its recipient.
+
+        A digest waits as long as any of the messages that it says has to.
+        """
         earlier = Notification.objects.owed().filter(
             alert_event=OuterRef("alert_event"),
             recipient=OuterRef("recipient"),
             pk__lt=OuterRef("pk"),
         )
-        return self.filter(~Exists(earlier))
+        waiting = Notification.objects.filter(Exists(earlier), digest=OuterRef("pk"))
+        return self.filter(~Exists(earlier), ~Exists(waiting))
 
     def owed(self) -> NotificationQuerySet:
         return self.filter(state__in=(NotificationState.PENDING, NotificationState.SENDING))

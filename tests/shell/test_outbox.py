@@ -117,6 +117,20 @@ class TestTheOrderOfAnIncident:
 
         assert subjects(server) == ["recovery sync"]
 
+    def test_lets_a_digest_of_recoveries_wait_for_each_alert(self, server: Moody) -> None:
+        server.data_replies[OPS] = BUSY
+        of = event()
+        owed(of=of)
+        delivery.deliver(NOW)
+        server.data_replies.clear()
+        digest = owed(is_digest=True, kind="recovery")
+        owed(of=of, kind="recovery", digest=digest)
+
+        delivery.deliver(after(seconds=5))
+        assert subjects(server) == []
+        delivery.deliver(after(minutes=2))
+        assert subjects(server) == ["alert sync", "recovery sync"]
+
     def test_ends_when_the_earlier_one_is_given_up(self, server: Moody) -> None:
         server.replies[OPS] = REFUSED
         of = event()
