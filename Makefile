@@ -12,7 +12,7 @@ SERVERS := $(if $(TEST_POSTGRES_URL),test-postgres) $(if $(TEST_MARIADB_URL),tes
 
 # Two, because the tests with real processes start several of their own.
 PYTEST := $(BIN)/python -m pytest -n 2
-QUICK := not door and not browser and not slow and not bench
+QUICK := not door and not fault and not browser and not slow and not bench
 # Tests choose their database by TEST_..._URL, never by what the shell has set for something else.
 SQLITE := env -u DATABASE_URL -u CELERY_BROKER_URL -u EMAIL_URL
 

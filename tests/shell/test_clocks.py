@@ -362,6 +362,7 @@ def away(mailer: Mailer) -> None:
     raise DeliveryError("no route to host", Fault.UNREACHABLE, connection_lost=True)
 
 
+@pytest.mark.fault
 @pytest.mark.parametrize(("zone", "edge"), EDGES)
 class TestADayOf23Or25Hours:
     @pytest.fixture(autouse=True)

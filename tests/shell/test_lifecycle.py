@@ -312,6 +312,7 @@ class Lifecycle(RuleBasedStateMachine):
         return [*events, *messages]
 
 
+@pytest.mark.fault
 @pytest.mark.django_db
 def test_whatever_happens_the_promises_hold() -> None:
     backend = "tests.shell.lifecycle_world.Backend"
