@@ -44,15 +44,11 @@ def check(
     hand_over = hand_over or deliver
     if connection.in_atomic_block:
         # The caller's transaction may still be rolled back, and the alerts with it.
-        transaction.on_commit(lambda: _call(hand_over), robust=True)
+        transaction.on_commit(hand_over, robust=True)
     else:
         hand_over()
     in_transaction(report.read_message_states)
     return report
-
-
-def _call(work: Callable[[], object]) -> None:
-    work()
 
 
 def deliver() -> Delivered:

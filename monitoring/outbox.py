@@ -200,7 +200,7 @@ def book_wakeup(now: datetime) -> timedelta | None:
     One row holds the next wake-up, so that as many deliveries as there are do not each call
     another. A wake-up that was lost with its broker is past, and then counts no more.
     """
-    owed = Notification.objects.owed().filter(digest__isnull=True).order_by()
+    owed = Notification.objects.to_deliver().order_by()
     nearest = owed.first_of_their_incident().aggregate(
         attempt=Min("next_attempt_at", filter=Q(state=NotificationState.PENDING)),
         claim=Min("claimed_until", filter=Q(state=NotificationState.SENDING)),
@@ -220,7 +220,7 @@ def book_wakeup(now: datetime) -> timedelta | None:
 
 def owed_count() -> int:
     """Return how many messages are still to be delivered."""
-    return Notification.objects.owed().filter(digest__isnull=True).count()
+    return Notification.objects.to_deliver().count()
 
 
 def has_due(now: datetime) -> bool:

@@ -29,6 +29,10 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
             digest__isnull=True,
         )
 
+    def to_deliver(self) -> NotificationQuerySet:
+        """Return what is owed by a mail of its own, and not said by a digest."""
+        return self.owed().filter(digest__isnull=True)
+
     def first_of_their_incident(self) -> NotificationQuerySet:
         """Leave out what has to wait for an earlier message of its incident to its recipient.
 
