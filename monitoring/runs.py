@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from monitoring import periodic_tasks
 from monitoring.conf import get_settings
-from monitoring.core.gaps import is_backlog, not_checked_from
+from monitoring.core.gaps import SAME_CHECK, is_backlog, not_checked_from
 from monitoring.models import MonitorRun, RunState
 
 logger = logging.getLogger("monitoring.checker")
@@ -99,7 +99,7 @@ def _needless(
     if len(attempts) >= MOST_ATTEMPTS:
         return f"this message was tried {len(attempts)} times, and no check of it ended"
     if request.periodic_task and earlier and is_backlog(earlier[0], now, wait):
-        return f"the same was checked {(now - earlier[0]).total_seconds():.1f} s ago"
+        return f"the same was checked {abs(now - earlier[0]).total_seconds():.1f} s ago"
     return ""
 
 
@@ -116,7 +116,9 @@ def _rhythm(
     done = MonitorRun.objects.filter(
         identity=identity,
         state=RunState.COMPLETE,
-        started_at__lte=now,  # a clock that was ahead for a while must not hide a gap
+        # Those that were ahead in the queue, but not what a clock that was ahead has written: that
+        # must not hide a gap.
+        started_at__lt=now + SAME_CHECK,
     )
     earlier = list(done.order_by("-started_at").values_list("started_at", flat=True)[:_LOOK_BACK])
     if not earlier or not request.periodic_task:

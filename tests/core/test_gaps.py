@@ -63,6 +63,9 @@ class TestABacklog:
         assert is_backlog(ago(seconds=1), NOW, timedelta(hours=1))
         assert is_backlog(ago(seconds=1), NOW, None)
 
+    def test_is_a_check_that_had_to_wait_while_another_was_done(self) -> None:
+        assert is_backlog(NOW + timedelta(seconds=1), NOW, timedelta(hours=1))
+
     def test_is_over_after_half_a_minute(self) -> None:
         assert not is_backlog(ago(seconds=30), NOW, timedelta(hours=1))
 

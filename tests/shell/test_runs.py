@@ -209,6 +209,16 @@ class TestABacklogOfBeat:
 
         assert report.skipped_because == "the same was checked 0.2 s ago"
 
+    def test_includes_what_read_the_clock_first_and_came_second(
+        self, clock: time_machine.Traveller
+    ) -> None:
+        request = beat()
+        clock.shift(0.2)
+        assert check([FOUR], {}, request=request).state == "complete"
+        clock.shift(-0.2)
+
+        assert check([FOUR], {}, request=request).state == "skipped"
+
     def test_is_not_what_a_person_asks_for(self, mailoutbox: Mailbox) -> None:
         for _ in range(2):
             assert check([FOUR], {}).state == "complete"
