@@ -29,8 +29,8 @@ _SQLITE = ("database is locked", "database table is locked")
 def in_transaction(work: Callable[[], T], before_retry: Callable[[], None] | None = None) -> T:
     """Do the work of one transaction, again if another won or the connection was lost.
 
-    before_retry: called before it is done again. A connection can be lost while the database
-    commits: the work must find out for itself then whether it was done.
+    before_retry: called before it is done again after its connection was lost. That can happen
+    while the database commits: the work must find out for itself then whether it was done.
     """
     for attempt in range(1, ATTEMPTS):
         _heal()
@@ -41,13 +41,14 @@ def in_transaction(work: Callable[[], T], before_retry: Callable[[], None] | Non
                 return work()
         except Error as error:
             # Inside a caller's transaction nothing can be done again: its beginning is lost.
-            if connection.in_atomic_block or not (_another_won(error) or _is_lost(raw)):
+            another_won = _another_won(error)
+            if connection.in_atomic_block or not (another_won or _is_lost(raw)):
                 raise
             logger.info("a transaction is done again, attempt %d: %s", attempt + 1, error)
             if not _is_alive():
                 connection.close()
             time.sleep(_FIRST_WAIT * attempt)
-            if before_retry is not None:
+            if before_retry is not None and not another_won:
                 before_retry()
     with transaction.atomic():
         return work()

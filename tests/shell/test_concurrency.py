@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
 from monitoring import checker, delivery, doors, outbox, rule_states, runs
@@ -63,6 +63,14 @@ def at_once(*calls: Callable[[], Any]) -> list[Any]:
         return [future.result(timeout=60) for future in [pool.submit(run, one) for one in calls]]
 
 
+def deadlock() -> OperationalError:
+    """Return the error by which a database tells a transaction that another has won."""
+    error = OperationalError(1213, "Deadlock found when trying to get lock")
+    error.__cause__ = Exception()
+    vars(error.__cause__)["sqlstate"] = "40P01"
+    return error
+
+
 class TestTwoChecksAtOnce:
     @pytest.fixture
     def rules(self, settings: Any) -> list[MonitorRule]:
@@ -105,6 +113,24 @@ class TestTwoChecksAtOnce:
 
         assert set(AlertEvent.objects.values_list("failing_checks", flat=True)) == {2}
         assert set(RuleState.objects.values_list("failing_checks", flat=True)) == {2}
+
+    @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+    def test_both_count_when_one_is_the_victim_of_a_deadlock(
+        self, rules: list[MonitorRule], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tasks = [row.task_name for row in rules]
+        lock_states = rule_states.lock_states
+
+        def lose(some: Any) -> Any:
+            monkeypatch.setattr(rule_states, "lock_states", lock_states)
+            at_once(lambda: doors.check([], {"tasks": tasks}))
+            raise deadlock()
+
+        monkeypatch.setattr(rule_states, "lock_states", lose)
+
+        assert doors.check([], {}).state == "complete"
+
+        assert set(AlertEvent.objects.values_list("failing_checks", flat=True)) == {2}
 
     def test_resolve_once(self, rules: list[MonitorRule], mailoutbox: Mailbox) -> None:
         doors.check([], {})
