@@ -17,6 +17,8 @@ from django.core.signals import setting_changed
 
 from monitoring.core.names import did_you_mean
 
+OWN_TASK_LOG = "monitoring.backgroundtask"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
@@ -32,8 +34,14 @@ class Settings:
     """Seconds before a mail server that does not answer is given up, if EMAIL_TIMEOUT is unset."""
     LANGUAGE_CODE: str = "en"
     """Language of mails."""
+    TASK_LOG: str = ""
+    """Model that executions are read from, `core.BackgroundTask`; empty: our own, recorded here."""
+    TASK_LOG_FIELDS: dict[str, str] = field(default_factory=dict)
+    """What we call it to what the fields of `TASK_LOG` are called, where that differs."""
+    TASK_LOG_STATUSES: dict[str, str] = field(default_factory=dict)
+    """Status as stored in `TASK_LOG` to one of the seven, where that differs."""
     RECORD: bool = True
-    """Record executions at all."""
+    """Record executions at all; only in our own task log."""
     RECORD_PUBLISH: bool = True
     """Let the sender of a task record it as Pending."""
     RECORD_RECEIVED: bool = True
@@ -56,6 +64,16 @@ class Settings:
     """Hold the alert of a rule for up to an hour while a task it depends on has alerted."""
     DIGEST_ABOVE: int = 10
     """More messages than this to one recipient from one check become one mail; rules only."""
+
+    @property
+    def keeps_own_log(self) -> bool:
+        """Whether executions are read from our own task log."""
+        return self.TASK_LOG.casefold() in {"", OWN_TASK_LOG}
+
+    @property
+    def records(self) -> bool:
+        """Whether the recorder writes executions: never beside a log that somebody else keeps."""
+        return self.RECORD and self.keeps_own_log
 
 
 _TYPES: dict[str, tuple[type, str]] = {

@@ -12,7 +12,8 @@ from monitoring.core.values import Evidence, Execution, Rule, Verdict
 from monitoring.core.verdicts import is_plainly_ok, judge
 from monitoring.models import MonitorRun
 from monitoring.rule_rows import Batch
-from monitoring.tasklogs import background_task as task_log
+from monitoring.tasklogs import evidence as task_log
+from monitoring.tasklogs.host_model import TaskLogError
 
 logger = logging.getLogger("monitoring.checker")
 
@@ -35,10 +36,10 @@ def judge_batch(
                 for rule in usable
                 if rule.key in always
                 or rule.context is not None
-                or not is_plainly_ok(rule, latest.get(rule.task_name), now)
+                or not is_plainly_ok(rule, latest.executions.get(rule.task_name), now)
             ]
             evidence = task_log.gather(wanted, now, recording_since, latest)
-    except DatabaseError as error:
+    except (DatabaseError, TaskLogError) as error:
         logger.exception("the task log cannot be read")
         broken = Evidence(unusable=f"the task log cannot be read: {error}")
         wanted, evidence = usable, {rule.key: broken for rule in usable}
@@ -59,7 +60,7 @@ def recording_since() -> datetime | None:
     try:
         with transaction.atomic(using=task_log.alias()):
             log_since = task_log.log_since()
-    except DatabaseError:  # whoever reads executions will say so
+    except (DatabaseError, TaskLogError):  # whoever reads executions will say so
         log_since = None
     return min((at for at in (log_since, first_check) if at), default=None)
 

@@ -65,7 +65,7 @@ def _quiet(handler: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(handler)
     def wrapped(**signal: Any) -> None:
         try:
-            if get_settings().RECORD:
+            if get_settings().records:
                 handler(**signal)
         except Exception:
             logger.exception("%s failed", handler.__name__)

@@ -17,9 +17,11 @@ from monitoring.admin.base import (
     ChoiceFilter,
     PrimaryKeyFilter,
     TaskFilter,
+    execution_link,
     link,
     list_link,
     may_view,
+    may_view_executions,
     moment,
 )
 from monitoring.admin.display import (
@@ -36,7 +38,8 @@ from monitoring.admin.display import (
 )
 from monitoring.admin.event_messages import MessageInline
 from monitoring.admin.event_operations import EventOperations
-from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
+from monitoring.models import AlertEvent, MonitorRule, Notification
+from monitoring.tasklogs.history import find_pk
 
 
 def _spelt(value: object) -> str:
@@ -160,9 +163,8 @@ class AlertEventAdmin(EventOperations):
 
     def attach_detail(self, request: HttpRequest, row: AlertEvent) -> None:
         self.attach(request, [row])
-        if row.task_id and may_view(request, BackgroundTask):
-            found = BackgroundTask.objects.filter(task_id=row.task_id).values_list("pk", flat=True)
-            vars(row)["execution_pk"] = found.first()
+        if row.task_id and may_view_executions(request):
+            vars(row)["execution_pk"] = find_pk(row.task_id)
 
     @admin.display(description=_("state"))
     def state(self, row: AlertEvent) -> str:
@@ -221,7 +223,7 @@ class AlertEventAdmin(EventOperations):
     @admin.display(description=_("execution"))
     def execution(self, row: AlertEvent) -> str:
         pk = vars(row).get("execution_pk")
-        return link(self.admin_site, BackgroundTask, pk, row.task_id) if pk else code(row.task_id)
+        return execution_link(self.admin_site, pk, row.task_id) if pk else code(row.task_id)
 
     @admin.display(description=_("depends on"))
     def held_behind(self, row: AlertEvent) -> str:

@@ -23,6 +23,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.display import instant
+from monitoring.tasklogs.source import task_log
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -46,7 +47,7 @@ def log(request: HttpRequest, rows: Iterable[Model], flag: int, said: str | list
     LogEntry.objects.log_actions(request.user.pk or 0, rows, flag, change_message=said)
 
 
-def link(site: admin.AdminSite, model: type[Model], pk: int | str, text: str | Promise) -> str:
+def link(site: admin.AdminSite, model: type[Model], pk: Any, text: str | Promise) -> str:
     """Return a link to a row, or just the text on a site that has no page for it."""
     if not site.is_registered(model):
         return str(text)
@@ -61,6 +62,22 @@ def list_link(
         return str(text)
     address = f"{url(site, model, 'changelist')}?{urlencode(filters)}"
     return format_html('<a href="{}">{}</a>', address, text)
+
+
+def may_view_executions(request: HttpRequest) -> bool:
+    """Say whether the user may see the task log, whichever it is."""
+    return may_view(request, task_log().model)
+
+
+def execution_link(site: admin.AdminSite, pk: Any, text: str | Promise) -> str:
+    """Return a link to an execution on its own page, which may be one of the host's."""
+    return link(site, task_log().model, pk, text)
+
+
+def executions_link(site: admin.AdminSite, task_name: str, text: str | Promise) -> str:
+    """Return a link to the executions of a task."""
+    log = task_log()
+    return list_link(site, log.model, text, **{log.fields["task_name"]: task_name})
 
 
 def url(site: admin.AdminSite, model: type[Model], page: str, *args: object) -> str:

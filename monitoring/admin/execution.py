@@ -24,6 +24,7 @@ from monitoring.admin.display import (
 )
 from monitoring.admin.history_export import HistoryExport
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, TaskStatus
+from monitoring.tasklogs.source import task_log
 
 _MOST_LINKS = 20
 
@@ -99,6 +100,10 @@ class ExecutionAdmin(HistoryExport):
         (_("What went wrong"), {"fields": ("error", "stack_trace")}),
         (_("Who watches it"), {"fields": ("rules", "alert_events")}),
     )
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        # Another log has pages of its own, and nothing is recorded in this one.
+        return task_log().is_own and super().has_view_permission(request, obj)
 
     def get_fieldsets(self, request: HttpRequest, obj: BackgroundTask | None = None) -> Any:
         fieldsets = list(super().get_fieldsets(request, obj))

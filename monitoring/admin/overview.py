@@ -8,11 +8,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 
-from monitoring.admin.base import may_view, url
+from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.display import duration, instant
 from monitoring.models import (
     AlertEvent,
-    BackgroundTask,
     MonitorRule,
     MonitorRun,
     Notification,
@@ -39,7 +38,7 @@ def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
         parts["undelivered_url"] = url(site, Notification, "changelist") + "?state__exact=failed"
     if may_view(request, MonitorRule):
         parts["snoozed"] = _snoozed(site, now)
-        if may_view(request, BackgroundTask):
+        if may_view_executions(request):
             parts["unwatched"] = _unwatched(site)
             parts["may_add"] = request.user.has_perm("monitoring.add_monitorrule")
     return parts

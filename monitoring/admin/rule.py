@@ -12,7 +12,15 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from monitoring.admin.base import TaskFilter, link, list_link, may_view
+from monitoring.admin.base import (
+    TaskFilter,
+    execution_link,
+    executions_link,
+    link,
+    list_link,
+    may_view,
+    may_view_executions,
+)
 from monitoring.admin.display import EMPTY, Tone, aside, badge, duration, instant, listed, window
 from monitoring.admin.exchange import RuleExchangeMixin
 from monitoring.admin.rule_filters import (
@@ -27,7 +35,7 @@ from monitoring.admin.rule_preview import RulePreview
 from monitoring.admin.strip import strip
 from monitoring.admin.timeline import RuleTimeline
 from monitoring.core.values import FAILING, VerdictKind
-from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, RuleState
+from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
 from monitoring.tasklogs.history import recent
 
@@ -114,7 +122,7 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
             vars(row)["event_now"] = events.get(keys[row.pk])
 
     def _runs(self, request: HttpRequest, rows: Sequence[MonitorRule]) -> dict[str, Any]:
-        if not may_view(request, BackgroundTask):
+        if not may_view_executions(request):
             return {}
         return dict(recent((row.task_name for row in rows), STRIP_IN_LIST))
 
@@ -166,7 +174,7 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
         return format_html(
             "{} · {}",
             list_link(self.admin_site, AlertEvent, _("Alert events"), rule=row.pk),
-            list_link(self.admin_site, BackgroundTask, _("Executions"), task_name=row.task_name),
+            executions_link(self.admin_site, row.task_name, _("Executions")),
         )
 
     @admin.display(description=_("expected"))
@@ -188,7 +196,7 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
             return EMPTY
         newest = runs[0]
         ago = _("%s ago") % duration(timezone.now() - newest.started_at)
-        return link(self.admin_site, BackgroundTask, newest.pk, ago)
+        return execution_link(self.admin_site, newest.pk, ago)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Start a duplicate with what the other rule says; see the button of that name."""

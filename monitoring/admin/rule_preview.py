@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_celery_beat.models import PeriodicTask
 
-from monitoring.admin.base import MonitoringAdmin, may_view, url
+from monitoring.admin.base import MonitoringAdmin, may_view, may_view_executions, url
 from monitoring.admin.context_access import may_use, usable_field
 from monitoring.admin.display import (
     VERDICT_TONES,
@@ -37,7 +37,7 @@ from monitoring.core.fields import InvalidValueError
 from monitoring.core.names import did_you_mean
 from monitoring.core.rhythm import longest_gap, suggested_hours
 from monitoring.core.values import Execution
-from monitoring.models import BackgroundTask, MonitorRule, VerdictChoices
+from monitoring.models import MonitorRule, VerdictChoices
 from monitoring.periodic_tasks import longest_wait
 from monitoring.previews import Preview, preview
 from monitoring.recorder import is_ignored
@@ -94,7 +94,7 @@ class RulePreview(MonitoringAdmin):
         panel |= {
             "strip": strip(runs) if runs else "",
             "runs": [described(one) for one in runs],
-            "may_view_log": may_view(request, BackgroundTask),
+            "may_view_log": may_view_executions(request),
         }
         html = render_to_string("admin/monitoring/preview.html", panel, request)
         return JsonResponse({"panel": html, "notes": self._notes(request, form, runs)})
@@ -120,7 +120,7 @@ class RulePreview(MonitoringAdmin):
         return form
 
     def _runs_of(self, request: HttpRequest, task_name: str) -> list[Execution]:
-        if not task_name or not may_view(request, BackgroundTask):
+        if not task_name or not may_view_executions(request):
             return []
         return recent([task_name], STRIP)[task_name]
 
@@ -181,7 +181,7 @@ class RulePreview(MonitoringAdmin):
         if may_view(request, PeriodicTask):
             periodic = PeriodicTask.objects.values_list("task", flat=True).distinct()
             sources.append(((name for name in periodic if not is_ignored(name)), _("scheduled")))
-        if may_view(request, BackgroundTask):
+        if may_view_executions(request):
             sources.append((seen_names(), _("has run")))
         for names, remark in sources:
             for name in names:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,7 +18,7 @@ from django.utils.translation import gettext as _now
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from monitoring.admin.base import MonitoringAdmin, may_view, url
+from monitoring.admin.base import MonitoringAdmin, may_view, may_view_executions, url
 from monitoring.admin.display import (
     MESSAGE_TONES,
     STATUS_TONES,
@@ -27,9 +28,12 @@ from monitoring.admin.display import (
     instant,
 )
 from monitoring.admin.strip import MARKS
-from monitoring.core.statuses import parse_status
+from monitoring.core.statuses import Status
 from monitoring.core.timeline import Scale
-from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
+from monitoring.core.values import Execution
+from monitoring.models import AlertEvent, MonitorRule, Notification, TaskStatus
+from monitoring.tasklogs.history import between
+from monitoring.tasklogs.source import task_log
 
 WIDTH = 960
 DEFAULT_HOURS = 24
@@ -146,25 +150,20 @@ class RuleTimeline(MonitoringAdmin):
         return None, task_name
 
     def _executions(self, request: HttpRequest, task_name: str, scale: Scale) -> list[Bar]:
-        if not may_view(request, BackgroundTask):
+        if not may_view_executions(request):
             return []
-        rows = BackgroundTask.objects.filter(
-            task_name=task_name, started_at__gte=scale.start, started_at__lte=scale.end
-        ).order_by("-started_at", "-pk")
-        rows = rows.only("task_name", "status", "started_at", "finished_at")
         return [
             self._bar(
                 "execution",
-                row,
+                one,
                 scale,
-                row.started_at,
-                row.finished_at or (None if row.status == "Running" else row.started_at),
-                STATUS_TONES.get(row.status),
-                MARKS.get(parse_status(row.status), ""),  # type: ignore[arg-type]
-                str(row.get_status_display()),
+                one.started_at,
+                one.finished_at or (None if one.status is Status.RUNNING else one.started_at),
+                STATUS_TONES.get(one.status.value),
+                MARKS[one.status],
+                str(TaskStatus(one.status.value).label),
             )
-            for row in rows[:MOST]
-            if row.started_at is not None
+            for one in between(task_name, scale.start, scale.end, MOST)
         ]
 
     def _events(
@@ -229,7 +228,7 @@ class RuleTimeline(MonitoringAdmin):
     def _bar(
         self,
         kind: str,
-        row: BackgroundTask | AlertEvent | Notification,
+        row: Execution | AlertEvent | Notification,
         scale: Scale,
         start: datetime,
         end: datetime | None,
@@ -247,8 +246,13 @@ class RuleTimeline(MonitoringAdmin):
             mark=mark,
             at=start,
             text=f"{text}{took}",
-            link=url(self.admin_site, type(row), "change", row.pk),
+            link=self._address(row),
         )
+
+    def _address(self, row: Execution | AlertEvent | Notification) -> str:
+        model = task_log().model if isinstance(row, Execution) else type(row)
+        is_there = self.admin_site.is_registered(model)
+        return url(self.admin_site, model, "change", quote(row.pk)) if is_there else ""
 
 
 def _events_of(rule: MonitorRule | None, task_name: str) -> Any:

@@ -17,16 +17,16 @@ def context_id_of(
     """
     if argument is not None:
         value = kwargs.get(argument)
-        return "" if value is None else _as_text(value)
+        return "" if value is None else as_text(value)
     first = args[0] if args else None
     if isinstance(first, bool):
         return ""
     if isinstance(first, int | uuid.UUID):
-        return _as_text(first)
+        return as_text(first)
     return first if isinstance(first, str) and _is_uuid(first) else ""
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
     """Return a value as text, or an empty string if it has none.
 
     Python refuses to spell integers of thousands of digits, and foreign objects may do anything;

@@ -1,4 +1,4 @@
-"""What the pages show of our own task log: the last executions of some tasks, and every name."""
+"""What the pages show of the task log: the last executions of some tasks, and every name."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Any
 
 from django.db import connections
 
+from monitoring.core.statuses import FINISHED
 from monitoring.core.values import Execution
-from monitoring.models import BackgroundTask
 from monitoring.models.raw_values import as_utc
-from monitoring.tasklogs.background_task import alias, as_status
+from monitoring.tasklogs.base import TaskLog, UnknownStatusError
+from monitoring.tasklogs.reading import executions
+from monitoring.tasklogs.seek import start_sql
+from monitoring.tasklogs.source import task_log
 
 _TASKS_AT_ONCE = 200
 _NAMES_AT_ONCE = 900
@@ -28,40 +31,85 @@ def recent(task_names: Iterable[str], most: int) -> dict[str, list[Execution]]:
     names = sorted(set(task_names))
     found: dict[str, list[Execution]] = {name: [] for name in names}
     for start in range(0, len(names), _TASKS_AT_ONCE):
-        for execution in _recent(names[start : start + _TASKS_AT_ONCE], most):
-            found[execution.task_name].append(execution)
-    for executions in found.values():
-        executions.sort(key=lambda one: (one.started_at, one.pk), reverse=True)
+        for execution in _recent(task_log(), names[start : start + _TASKS_AT_ONCE], most):
+            if execution.task_name in found:  # a host's column may ignore case
+                found[execution.task_name].append(execution)
+    for some in found.values():
+        some.sort(key=lambda one: (one.started_at, one.pk), reverse=True)
     return found
 
 
-def _recent(names: Sequence[str], most: int) -> Iterable[Execution]:
-    connection = connections[alias()]
+def _recent(log: TaskLog, names: Sequence[str], most: int) -> Iterable[Execution]:
+    connection = connections[log.alias]
     zone = connection.timezone
-    one = (
-        "SELECT * FROM (SELECT id, task_name, status, started_at, finished_at, task_id "  # noqa: S608 - names of our own
-        f"FROM {BackgroundTask._meta.db_table} WHERE task_name = %s AND started_at IS NOT NULL "
-        f"ORDER BY started_at DESC, id DESC LIMIT {int(most)}) part"
-    )
-    sql = " UNION ALL ".join(f"{one}{number}" for number in range(len(names)))
+    sql, parameters = _recent_sql(log, connection, most)
+    parts = " UNION ALL ".join(f"{sql}{number}" for number in range(len(names)))
+    with connection.cursor() as cursor:
+        cursor.execute(parts, [value for name in names for value in (name, *parameters)])
+        rows = cursor.fetchall()
 
     def at(value: Any) -> datetime | None:
         return None if value is None else as_utc(value, zone)
 
-    with connection.cursor() as cursor:
-        cursor.execute(sql, list(names))
-        rows = cursor.fetchall()
-    return [
-        Execution(
-            pk=pk,
+    for pk, name, stored, started_at, finished_at, task_id in rows:
+        try:
+            status = log.status_of(stored)
+        except UnknownStatusError:  # the rule's verdict says so
+            continue
+        yield Execution(
+            pk=log.pk_of(pk),
             task_name=name,
-            status=as_status(status),
+            status=status,
             started_at=as_utc(started_at, zone),
-            finished_at=at(finished_at),
-            task_id=task_id,
+            finished_at=at(finished_at) if status in FINISHED else None,
+            task_id=str(task_id or ""),
         )
-        for pk, name, status, started_at, finished_at, task_id in rows
-    ]
+
+
+def _recent_sql(log: TaskLog, connection: Any, most: int) -> tuple[str, list[Any]]:
+    """Return the statement for one task, to be numbered, and its parameters after the name."""
+    quote = connection.ops.quote_name
+    meta: Any = log.model._meta
+    start = start_sql(log, connection, "task")
+    pk, name = quote(meta.pk.column), quote(log.column("task_name"))
+    others = ", ".join(
+        f"task.{quote(log.column(column))} AS {column}"
+        if column in log.fields
+        else f"NULL AS {column}"
+        for column in ("finished_at", "task_id")
+    )
+    waiting: list[Any] = []
+    guessed = ""
+    if log.start_is_a_guess:
+        waiting = log.not_started
+        guessed = (
+            f" AND task.{quote(log.column('status'))} NOT IN ({', '.join(['%s'] * len(waiting))})"
+        )
+    return (
+        f"SELECT * FROM (SELECT task.{pk} AS pk, task.{name} AS name, "  # noqa: S608 - columns of models
+        f"task.{quote(log.column('status'))} AS status, {start} AS started, {others} "
+        f"FROM {quote(meta.db_table)} task WHERE task.{name} = %s AND {start} IS NOT NULL{guessed} "
+        f"ORDER BY {start} DESC, task.{pk} DESC LIMIT {int(most)}) part"
+    ), waiting
+
+
+def between(task_name: str, start: datetime, end: datetime, most: int) -> list[Execution]:
+    """Return the executions of a task that started in a stretch of time, the newest first."""
+    log = task_log()
+    rows = log.started_rows().filter(
+        log.of_tasks([task_name]), log_start__gte=start, log_start__lte=end
+    )
+    rows = rows.order_by("-log_start", "-pk")[:most]
+    return [one for _, one in executions(log, rows, {}) if one.task_name == task_name]
+
+
+def find_pk(task_id: str) -> Any:
+    """Return the primary key of an execution in the log, or None."""
+    log = task_log()
+    if "task_id" not in log.fields:
+        return None
+    rows = log.rows().filter(**{log.fields["task_id"]: task_id})
+    return rows.values_list("pk", flat=True).first()
 
 
 def seen_names() -> list[str]:
@@ -69,10 +117,11 @@ def seen_names() -> list[str]:
 
     One index seek per name, where DISTINCT would read every execution.
     """
+    log = task_log()
     names: list[str] = []
     after = ""
     while len(names) < MOST_NAMES:
-        page = _names_after(after)
+        page = _names_after(log, after)
         names += page
         if len(page) < _NAMES_AT_ONCE:
             break
@@ -80,15 +129,17 @@ def seen_names() -> list[str]:
     return names
 
 
-def _names_after(after: str) -> list[str]:
-    table = BackgroundTask._meta.db_table
+def _names_after(log: TaskLog, after: str) -> list[str]:
+    connection = connections[log.alias]
+    table = connection.ops.quote_name(log.model._meta.db_table)
+    column = connection.ops.quote_name(log.column("task_name"))
     sql = (
-        f"WITH RECURSIVE seen(name, number) AS (SELECT MIN(task_name), 1 FROM {table} "  # noqa: S608 - names of our own
-        "WHERE task_name > %s UNION ALL "
-        f"SELECT (SELECT MIN(task_name) FROM {table} WHERE task_name > seen.name), number + 1 "
+        f"WITH RECURSIVE seen(name, number) AS (SELECT MIN({column}), 1 FROM {table} "  # noqa: S608 - columns of models
+        f"WHERE {column} > %s UNION ALL "
+        f"SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > seen.name), number + 1 "
         "FROM seen WHERE seen.name IS NOT NULL AND number < %s) "
         "SELECT name FROM seen WHERE name IS NOT NULL ORDER BY number"
     )
-    with connections[alias()].cursor() as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(sql, [after, _NAMES_AT_ONCE])
         return [name for (name,) in cursor.fetchall()]

@@ -7,22 +7,25 @@ runs for each element of a list that is handed over as one parameter.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from django.db import connections, models
 from django.db.models.expressions import RawSQL
 
+from monitoring.models.fields import exact_collation
 from monitoring.models.name_table import name_table
+from monitoring.tasklogs.base import TaskLog, column_of
+
+_WORD = re.compile(r"\w+")
 
 
-def newest(
-    rows: models.QuerySet[Any], names: Iterable[str], columns: Sequence[str], *order_by: str
-) -> list[tuple[Any, ...]]:
-    """Return columns of the first row of each task name, in one query.
+def newest(log: TaskLog, rows: models.QuerySet[Any], names: Iterable[str]) -> list[tuple[Any, ...]]:
+    """Return (primary key, task name, status, start) of the newest row of each task, in one query.
 
-    rows: the candidates, not yet filtered by name. columns: field names; values come as the
-    database driver gives them. order_by: field names, the newest first.
+    rows: the candidates, not yet filtered by name. Values come as the database driver gives them.
     Raises NotSupportedError on databases other than PostgreSQL, SQLite, MariaDB and MySQL.
     """
     wanted_names = sorted(set(names))
@@ -30,24 +33,78 @@ def newest(
         return []
     connection = connections[rows.db]
     table, parameter = name_table(connection, wanted_names)
-    first = rows.filter(task_name=RawSQL("wanted.name", ())).order_by(*order_by).values("pk")[:1]
+    first = _of_wanted(log, rows, connection).order_by("-log_start", "-pk").values("pk")[:1]
     inner, parameters = first.query.get_compiler(connection=connection).as_sql()
     quote = connection.ops.quote_name
-    meta = rows.model._meta
-    found = ", ".join(
-        _selected(meta.get_field(name), f"found.{quote(meta.get_field(name).column)}", connection)
-        for name in columns
-    )
+    meta: Any = log.model._meta
+    pk = quote(meta.pk.column)
     sql = (
-        f"SELECT {found} FROM {table} JOIN {quote(meta.db_table)} found "  # noqa: S608
-        f"ON found.{quote(meta.pk.column)} = ({inner})"
+        f"SELECT found.{pk}, found.{quote(log.column('task_name'))}, "  # noqa: S608 - columns of models
+        f"found.{quote(log.column('status'))}, {_start(log, connection, 'found')} "
+        f"FROM {table} JOIN {quote(meta.db_table)} found ON found.{pk} = ({inner})"
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [parameter, *parameters])
         return list(cursor.fetchall())
 
 
-def _selected(field: Any, column: str, connection: Any) -> str:
-    # Django's reading of a PostgreSQL or SQLite date takes ten times as long as reading its text.
-    as_text = isinstance(field, models.DateTimeField) and connection.vendor != "mysql"
-    return f"CAST({column} AS text)" if as_text else column
+def _start(log: TaskLog, connection: Any, table: str) -> str:
+    """Return the start of an execution in SQL.
+
+    As text, because Django's reading of a PostgreSQL or SQLite date takes ten times as long.
+    """
+    found = start_sql(log, connection, table)
+    return f"CAST({found} AS text)" if connection.vendor != "mysql" else found
+
+
+def start_sql(log: TaskLog, connection: Any, table: str) -> str:
+    """Return the start of an execution in SQL, of a row of `table`."""
+    quote = connection.ops.quote_name
+    columns = [f"{table}.{quote(column_of(log.model, name))}" for name in log.started]
+    return columns[0] if len(columns) == 1 else f"COALESCE({', '.join(columns)})"
+
+
+def _of_wanted(log: TaskLog, rows: models.QuerySet[Any], connection: Any) -> models.QuerySet[Any]:
+    """Narrow rows to those of `wanted.name`, byte for byte, and so that an index is used."""
+    name = log.fields["task_name"]
+    if not _folds_case(log, connection):
+        return rows.filter(**{name: RawSQL("wanted.name", ())})
+    charset, collation = _written_in(
+        connection.alias, log.model._meta.db_table, log.column("task_name")
+    )
+    # Both are words of the database's own.
+    by_index = RawSQL(f"CONVERT(wanted.name USING {charset}) COLLATE {collation}", ())  # noqa: S611
+    exact: models.QuerySet[Any] = rows.alias(log_name=exact_name(log))
+    return exact.filter(**{name: by_index, "log_name": RawSQL("wanted.name", ())})
+
+
+def _folds_case(log: TaskLog, connection: Any) -> bool:
+    """Say whether the database may take `sync` for `Sync`: MariaDB does, in a host's columns."""
+    return connection.vendor == "mysql" and not log.is_own
+
+
+def exact_name(log: TaskLog) -> Any:
+    """Return the task's name as an expression that compares byte for byte."""
+    connection = connections[log.alias]
+    name = models.F(log.fields["task_name"])
+    if not _folds_case(log, connection):
+        return name
+    collation = exact_collation(connection)
+    template = f"CONVERT(%(expressions)s USING utf8mb4) COLLATE {collation}"
+    return models.Func(name, template=template, output_field=models.CharField())
+
+
+@lru_cache(maxsize=16)
+def _written_in(alias: str, table: str, column: str) -> tuple[str, str]:
+    """Return the character set and the collation of a column of MariaDB or MySQL."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(
+            "SELECT character_set_name, collation_name FROM information_schema.columns "
+            "WHERE table_schema = DATABASE() AND table_name = %s AND column_name = %s",
+            [table, column],
+        )
+        found = cursor.fetchone() or ("utf8mb4", "utf8mb4_general_ci")
+    charset, collation = (str(word) for word in found)
+    if not (_WORD.fullmatch(charset) and _WORD.fullmatch(collation)):
+        raise ValueError(f"{table}.{column} is written in {charset} {collation}")
+    return charset, collation

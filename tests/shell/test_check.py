@@ -25,7 +25,7 @@ from monitoring.models import (
 )
 from monitoring.rule_rows import key_of
 from monitoring.runs import Request
-from monitoring.tasklogs import background_task
+from monitoring.tasklogs import evidence
 from monitoring.tasks import monitor_task_status
 from tests.factories import NOW, ago, execution, rule, superuser
 from tests.gap.models import IngestorSession
@@ -547,7 +547,7 @@ class TestATaskLogThatCannotBeRead:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT nothing FROM no_such_table")
 
-        monkeypatch.setattr("monitoring.tasklogs.background_task._latest", fail)
+        monkeypatch.setattr("monitoring.tasklogs.evidence.newest_of", fail)
 
     def test_makes_every_rule_unknown_and_says_why(self) -> None:
         rule("sync")
@@ -1292,7 +1292,7 @@ class TestTheRecordOfTheCheck:
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(background_task, "gather", lambda *_, **__: 1 / 0)
+            patch.setattr(evidence, "gather", lambda *_, **__: 1 / 0)
             with pytest.raises(ValueError, match="cannot be checked: ZeroDivisionError"):
                 monitor(SYNC)
 

@@ -29,7 +29,7 @@ from monitoring.models import (
 )
 from monitoring.reports import Report
 from monitoring.runs import Request, lease_time
-from monitoring.tasklogs import background_task as task_log
+from monitoring.tasklogs import evidence as task_log
 from tests.factories import NOW, ago, execution, rule, superuser
 from tests.shell.test_runs import FOUR, MESSAGE, killed_half_way
 
@@ -551,7 +551,7 @@ class TestATimeZone:
             rule_rows.as_rows(MonitorRule.objects.filter(pk=row_rule.pk))
         ).rules
 
-        found = task_log.read_latest([read], NOW)["sync"]
+        found = task_log.read_latest([read], NOW).executions["sync"]
 
         assert (found.started_at, found.started_at.tzinfo) == (ago(minutes=30), UTC)
 

@@ -1,0 +1,126 @@
+"""Rows of the task log, whichever it is, as the core's values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+from django.db.models import Count, Max, Min, QuerySet, TextField
+from django.db.models.functions import Cast, Left
+
+from monitoring.core.messages import MAX_ERROR_LENGTH
+from monitoring.core.statuses import FINISHED, NOT_STARTED
+from monitoring.core.values import Execution, Waiting
+from monitoring.models.raw_values import as_utc
+from monitoring.tasklogs.base import TaskLog, UnknownStatusError
+from monitoring.tasklogs.seek import exact_name, newest
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest execution of each of some tasks."""
+
+    executions: dict[str, Execution] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Why the newest row of a task cannot be read."""
+
+
+def newest_of(log: TaskLog, rows: QuerySet[Any], task_names: Iterable[str]) -> Latest:
+    """Return the newest of the rows for each task, with what a verdict needs, in one query."""
+    latest = Latest()
+    zone = connections[rows.db].timezone
+    for pk, name, status, started_at in newest(log, rows, task_names):
+        try:
+            latest.executions[name] = Execution(
+                log.pk_of(pk), name, log.status_of(status), as_utc(started_at, zone)
+            )
+        except UnknownStatusError as error:
+            latest.unreadable[name] = str(error)
+    return latest
+
+
+def executions(
+    log: TaskLog, rows: QuerySet[Any], unreadable: dict[str, str]
+) -> Iterator[tuple[str, Execution]]:
+    """Yield (context id, execution) of each row, with everything that a message says of it.
+
+    unreadable: gets why rows were left out, by task name.
+    """
+    extra = [name for name in ("finished_at", "task_id", "worker") if name in log.fields]
+    error = {"log_error": _beginning(log)} if "errors" in log.fields else {}
+    read = rows.annotate(log_started=log.start, **error).values_list(
+        *("pk", "log_started", log.fields["task_name"], log.fields["status"]),
+        *(log.fields[name] for name in extra),
+        *error,
+        *log.context_fields,
+    )
+    for pk, started_at, name, stored, *values in read.iterator():
+        found = dict(zip((*extra, *error), values, strict=False))
+        try:
+            status = log.status_of(stored)
+        except UnknownStatusError as problem:
+            unreadable[name] = str(problem)
+            continue
+        execution = Execution(
+            pk=pk,
+            task_name=name,
+            status=status,
+            started_at=started_at,
+            # Some logs write the time of every change there.
+            finished_at=found.get("finished_at") if status in FINISHED else None,
+            task_id=str(found.get("task_id") or ""),
+            worker=str(found.get("worker") or ""),
+            error=log.read_error(status, str(found.get("log_error") or ""))[:MAX_ERROR_LENGTH],
+        )
+        yield log.read_context_id(name, *values[len(found) :]), execution
+
+
+def _beginning(log: TaskLog) -> Left:
+    """Return the beginning of the error: it can be long, and a batch is a thousand rules."""
+    name = log.fields["errors"]
+    is_text = isinstance(log.model._meta.get_field(name), TextField)
+    return Left(name if is_text else Cast(name, TextField()), log.error_length)
+
+
+def waiting_of(log: TaskLog, task_names: Iterable[str]) -> dict[str, Waiting]:
+    """Return what waits in the queue, by task name, in one query."""
+    names = set(task_names)
+    if not names:
+        return {}
+    submitted = log.fields.get("submitted_at")
+    times = (Min(submitted), Max(submitted)) if submitted else ()
+    rows = (
+        log.rows()
+        .filter(log.has_status(NOT_STARTED), log.of_tasks(sorted(names)))
+        .order_by()
+        .annotate(log_name=exact_name(log))
+        .values_list("log_name", log.fields["status"])
+        .annotate(Count("pk"), *times)
+    )
+    waiting: dict[str, Waiting] = {}
+    for name, status, count, *between in rows:
+        if name not in names:
+            continue
+        first, last = between or (None, None)
+        before = waiting.get(name, Waiting())
+        latest = {log.status_of(status): last} if last else {}
+        waiting[name] = Waiting(
+            count=before.count + count,
+            since=min((at for at in (before.since, first) if at), default=None),
+            newest={**before.newest, **latest},
+        )
+    return waiting
+
+
+def oldest(log: TaskLog) -> datetime | None:
+    """Return when the oldest execution of the log was submitted or started."""
+    rows = log.rows()
+    times: Iterable[Any]
+    if log.counts_up:
+        times = rows.order_by("pk").values_list(*log.since).first() or ()
+    else:
+        times = rows.aggregate(**{f"oldest_{name}": Min(name) for name in log.since}).values()
+    return min((at for at in times if at is not None), default=None)
