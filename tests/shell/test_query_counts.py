@@ -231,6 +231,19 @@ def test_a_second_batch_costs_as_much_as_the_first(monkeypatch: pytest.MonkeyPat
     assert two < 2 * one
 
 
+def test_every_further_batch_costs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    fill_log(40, is_fine=True)
+    store_rules(40)
+    check()
+    counted = []
+    for minutes, size in ((5, 20), (10, 10), (15, 5)):
+        monkeypatch.setattr("monitoring.rulesets.BATCH_SIZE", size)
+        counted.append(check(minutes=minutes)[0])
+    two, four, eight = counted
+
+    assert eight - four == 2 * (four - two)
+
+
 def test_a_check_of_nothing_costs_next_to_nothing() -> None:
     queries, _ = check()
 
