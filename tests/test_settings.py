@@ -109,3 +109,40 @@ def test_database_broker_and_mail_server_come_from_the_environment(tmp_path: Pat
         "mail.example.com",
         "10",
     ], done.stderr
+
+
+def test_sqlite_is_ready_for_several_processes(tmp_path: Path) -> None:
+    show = (
+        "from django.db import connection; c = connection.cursor();"
+        "print(*(c.execute(f'PRAGMA {name}').fetchone()[0]"
+        " for name in ('journal_mode', 'synchronous', 'busy_timeout')))"
+    )
+    done = manage("shell", "-v0", "-c", show, DATA_DIR=str(tmp_path))
+
+    assert done.stdout.split() == ["wal", "1", "20000"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "debug", "shown"),
+    [
+        ("development", "", "True"),
+        ("development", "false", "False"),
+        ("production", "true", "False"),
+    ],
+)
+def test_debug_pages_are_for_development_alone(
+    settings: str, debug: str, shown: str, tmp_path: Path
+) -> None:
+    done = manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from django.conf import settings; print(settings.DEBUG)",
+        DATA_DIR=str(tmp_path),
+        DJANGO_SETTINGS_MODULE=f"config.settings.{settings}",
+        DJANGO_SECRET_KEY=KEY,
+        DJANGO_ALLOWED_HOSTS="example.com",
+        **({"DJANGO_DEBUG": debug} if debug else {}),
+    )
+
+    assert done.stdout.split() == [shown], done.stderr
