@@ -13,8 +13,11 @@ import time_machine
 from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives
 from django.db import connection, connections
+from hypothesis import given, settings
 
 from monitoring import doors, judging
+from monitoring.checker import run_check
+from monitoring.core.arguments import parse_arguments
 from monitoring.models import (
     AlertEvent,
     BackgroundTask,
@@ -24,9 +27,11 @@ from monitoring.models import (
     RuleState,
 )
 from monitoring.rule_rows import key_of
+from monitoring.rulesets import select
 from monitoring.runs import Request
 from monitoring.tasklogs import evidence
 from monitoring.tasks import monitor_task_status
+from tests.core.test_arguments import configs
 from tests.factories import NOW, ago, execution, rule, superuser
 from tests.gap.models import IngestorSession
 from tests.shell.conftest import Monitor
@@ -1000,6 +1005,40 @@ class TestJsonArguments:
             assert "arguments[0]" in str(error)  # noqa: PT017 - some of them are refused
 
         assert "[ALERT] sync Has Not Executed" in subjects(mailoutbox)
+
+    def test_five_thousand_entries_are_checked_and_each_bad_one_is_an_error(
+        self, monitor: Monitor, mailoutbox: Mailbox
+    ) -> None:
+        names = [f"task_{number}" for number in range(5000)]
+        config: dict[str, Any] = {name: dict(SYNC["sync"]) for name in names}
+        for name in names[::10]:
+            config[name]["lookback_hours"] = 0
+        BackgroundTask.objects.bulk_create(
+            BackgroundTask(
+                task_id=name, task_name=name, status="Completed", started_at=ago(minutes=5)
+            )
+            for name in names[:-1]
+        )
+
+        with pytest.raises(ValueError, match="lookback_hours is out of range") as error:
+            monitor(config)
+
+        assert len(str(error.value).splitlines()) == 500
+        run = MonitorRun.objects.get()
+        assert (run.checked, run.ok, run.failing) == (4500, 4499, 1)
+        assert subjects(mailoutbox) == ["[ALERT] task_4999 Has Not Executed"]
+
+    @given(configs)
+    @settings(max_examples=25)
+    def test_no_junk_beside_an_entry_costs_it_its_check(self, config: dict[str, Any]) -> None:
+        arguments = parse_arguments([config | SYNC], {})
+
+        report = run_check(select(arguments), NOW)
+
+        assert report.counts["checked"] == len(arguments.entries)
+        assert "sync" in {failure["task_name"] for failure in report.failures}
+        assert len(report.problems) >= len(config) - len(arguments.entries) + 1
+        json.dumps(report.as_dict())
 
     def test_a_task_name_as_long_as_a_column_still_gets_a_subject(
         self, monitor: Monitor, mailoutbox: Mailbox
