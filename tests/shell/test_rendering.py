@@ -372,6 +372,35 @@ class TestOurTemplate:
         for marker in ("<img", "<link", "<script", "@import", "url("):
             assert marker not in page
 
+    def test_it_is_laid_out_by_tables_whose_styles_stand_in_them(self) -> None:
+        body = rendering.render(said(), None).html_body.split("</head>")[1]
+
+        assert not re.findall(r"display:\s*(?:flex|grid)|float:|position:", body)
+        tables = re.findall(r"<table[^>]*>", body)
+        assert tables
+        assert [table for table in tables if 'role="presentation"' not in table] == []
+        cells = re.findall(r"<td[^>]*>(?=[^<\s])", body)  # those that text begins in
+        assert cells
+        assert [cell for cell in cells if "font-size:" not in cell] == []
+
+    @pytest.mark.parametrize("kind", list(MessageKind))
+    @pytest.mark.parametrize("mode", ["@media (prefers-color-scheme: dark)", "[data-ogs"])
+    def test_what_has_a_colour_has_another_in_the_dark(self, kind: MessageKind, mode: str) -> None:
+        """By the media query, and by the attributes that Outlook sets."""
+        head, body = rendering.render(said(kind=kind), None).html_body.split("</head>")
+        sheet = next(part for part in head.split("<style>") if part.strip().startswith(mode))
+        dark = set(re.findall(r"\.([\w-]+)", sheet))
+
+        coloured = re.findall(r'class="([^"]*)"[^>]* style="([^"]*color:[^"]*)"', body)
+        assert len(coloured) > 20
+        # The band stays as it is, white on a strong colour.
+        left = [
+            (names, style)
+            for names, style in coloured
+            if not dark & set(names.split()) and names != "band" and "color:#ffffff" not in style
+        ]
+        assert left == []
+
 
 HOSTILE = "<b>&\"'</b>{{ 7|add:7 }}<script>alert(1)</script>"
 
