@@ -201,6 +201,13 @@ def test_a_check_of_an_empty_project_finds_nothing_to_check(host: Host) -> None:
     }
 
 
+def test_the_check_is_scheduled_by_one_command(host: Host) -> None:
+    first, second = (host.manage("monitor", "install-schedules") for _ in range(2))
+
+    assert "created (every 5 minutes, enabled)" in first
+    assert "already there, left as it is (every 5 minutes, enabled)" in second
+
+
 def test_the_documented_shell_example_mails_with_the_template_of_the_wheel(host: Host) -> None:
     host.shell(
         "from django.contrib.auth import get_user_model as users;"
