@@ -13,7 +13,9 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
+from http.cookiejar import CookieJar
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -56,11 +58,28 @@ class Demo:
     @property
     def mails(self) -> dict[str, Path]:
         """Mail files by subject."""
-        files = sorted((self.folder / "data" / "mail").glob("*.eml"))
-        return {
-            message_from_bytes(file.read_bytes(), policy=policy.default)["Subject"]: file
-            for file in files
-        }
+        return {subject: file for subject, _, file in self._read()}
+
+    @property
+    def recipients(self) -> set[str]:
+        return {recipient for _, recipient, _ in self._read()}
+
+    def _read(self) -> Iterator[tuple[str, str, Path]]:
+        for file in sorted((self.folder / "data" / "mail").glob("*.eml")):
+            mail = message_from_bytes(file.read_bytes(), policy=policy.default)
+            yield mail["Subject"], mail["To"], file
+
+    def page(self, path: str, password: str) -> str:
+        """Log in as the administrator with the printed password and return a page."""
+        jar = CookieJar()
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(jar))
+        login = f"http://localhost:{self.port}/admin/login/"
+        browser.open(login, timeout=10).close()
+        token = next(cookie.value for cookie in jar if cookie.name == "csrftoken")
+        form = {"username": "admin", "password": password, "csrfmiddlewaretoken": token or ""}
+        form["next"] = path
+        with browser.open(login, urlencode(form).encode(), timeout=10) as answer:
+            return str(answer.read().decode())
 
     def wait_for(self, what: Callable[[], bool], seconds: float, reason: str) -> None:
         deadline = time.monotonic() + seconds
@@ -121,9 +140,18 @@ def test_it_alerts_within_ninety_seconds_stops_cleanly_and_continues(
         SECONDS_TO_ALERTS,
         f"not all of {EXPECTED_SUBJECTS} were mailed, only {set(demo.mails)}",
     )
+    demo.wait_for(
+        lambda: "reports-team@example.com" in demo.recipients,
+        SECONDS_TO_ALERTS,
+        "the documented JSON arguments mailed nothing",
+    )
     first_output = demo.output.read_text()
 
-    assert re.search(r"Password  \S{12}", first_output)
+    password = re.search(r"Password  (\S{12})", first_output)
+    assert password
+    events = demo.page("/admin/monitoring/alertevent/", password[1])
+    for name in ("generate_daily_report", "import_measurements", "weekly_backup"):
+        assert name in events
     assert f"http://localhost:{demo.port}/admin/" in first_output
     alert = message_from_bytes(
         demo.mails["[ALERT] generate_daily_report Status Check Failed"].read_bytes(),
@@ -147,5 +175,10 @@ def test_it_alerts_within_ninety_seconds_stops_cleanly_and_continues(
                 "GROUP BY 1"
             )
         )
+        retried = database.execute(
+            "SELECT max(retries) FROM monitoring_backgroundtask "
+            "WHERE task_name = 'flaky_upload' AND status = 'Completed'"
+        ).fetchone()
     assert {"hourly_data_sync Completed", "generate_daily_report Stopped"} <= set(statuses)
+    assert retried == (2,)
     assert again.stop() == 0
