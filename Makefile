@@ -37,7 +37,7 @@ clean: ## remove the data of the demo
 test: lint check test-sqlite $(SERVERS) ## lint and every test but the slow ones
 
 test-fast: environment ## tests without processes, browser or servers (under a minute)
-	$(SQLITE) $(PYTEST) -m "$(QUICK) and not postgres and not mariadb"
+	$(SQLITE) $(PYTEST) -m "$(QUICK) and not matrix and not postgres and not mariadb"
 
 test-all: lint check environment $(SERVERS) ## everything, the large matrices included
 	$(SQLITE) $(PYTEST) -m "not bench"

@@ -8,12 +8,19 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from monitoring.models import BackgroundTask, MonitorRule
+from monitoring.models import MonitorRule
+from tests.sources import OWN
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 """The instant most tests are checked at."""
 
 _ids = count(1)
+
+
+class log:  # noqa: N801 - read like a module
+    """The task log that `execution` stores into."""
+
+    source = OWN
 
 
 def ago(**duration: float) -> datetime:
@@ -23,12 +30,14 @@ def ago(**duration: float) -> datetime:
 
 def execution(
     task_name: str, status: str = "Completed", *, started: datetime | None = None, **columns: Any
-) -> BackgroundTask:
-    """Store one execution; it started five minutes before `NOW` unless told otherwise."""
+) -> Any:
+    """Store one execution; it started five minutes before `NOW` unless told otherwise.
+
+    It goes into the task log of the test, which is our own unless the fixture `source` is used.
+    """
     values = {"started_at": started or ago(minutes=5), "submitted_at": started or ago(minutes=5)}
-    return BackgroundTask.objects.create(
-        task_id=f"task-{next(_ids)}", task_name=task_name, status=status, **(values | columns)
-    )
+    named = {"task_id": f"task-{next(_ids)}", "task_name": task_name, "status": status}
+    return log.source.store(named | values | columns)
 
 
 def rule(task_name: str, **fields: Any) -> MonitorRule:

@@ -1,6 +1,6 @@
-"""The project's test settings plus an app with context models, as a host would have one."""
+"""The project's test settings plus apps as hosts have them: context models and task logs."""
 
 from config.settings.test import *  # noqa: F403
 from config.settings.test import INSTALLED_APPS as _PROJECT_APPS
 
-INSTALLED_APPS = [*_PROJECT_APPS, "tests.gap"]
+INSTALLED_APPS = [*_PROJECT_APPS, "django_celery_results", "tests.gap", "tests.hostlogs"]

@@ -29,7 +29,7 @@ class UnknownStatusError(Exception):
     """A row holds a status that stands for none of the seven; the text says how to map it."""
 
 
-def _same(_status: Status, text: str) -> str:
+def same_text(_status: Status, text: str) -> str:
     return text
 
 
@@ -67,7 +67,7 @@ class TaskLog:
     """(task name, values of `context_fields`) to the key of the context row, or an empty text."""
     error_length: int = MAX_ERROR_LENGTH
     """How much of the field `errors` is read, in characters."""
-    read_error: Callable[[Status, str], str] = field(default=_same)
+    read_error: Callable[[Status, str], str] = field(default=same_text)
     """(status, value of the field `errors`) to what went wrong, for people."""
 
     @property

@@ -35,6 +35,7 @@ STATUSES = {
 }
 _WITH_ERROR = frozenset({Status.STOPPED, Status.CANCELLED, Status.INVALIDATED})
 _UUID = re.compile(r"UUID\(('[0-9a-fA-F-]{36}')\)")
+_BEGINNING = re.compile(r'\{"exc_type": "(?P<kind>[^"]+)", "exc_message": \[?"(?P<said>[^"\\]*)')
 _LONGEST = 10_000
 
 
@@ -95,8 +96,9 @@ def read_error(status: Status, result: str) -> str:
         return ""
     try:
         value = json.loads(result)
-    except ValueError:
-        return ""
+    except ValueError:  # a long one is read to a part
+        found = _BEGINNING.match(result)
+        return f"{found['kind']}: {found['said']}" if found else ""
     if not isinstance(value, dict) or "exc_type" not in value:
         return ""
     said = value.get("exc_message")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.db import models
 
 from monitoring.core.names import did_you_mean
 from monitoring.core.statuses import Status, nearest_status, parse_status
-from monitoring.tasklogs.base import OPTIONAL, REQUIRED, TaskLog
+from monitoring.tasklogs.base import OPTIONAL, REQUIRED, TaskLog, same_text
 
 _ALSO_CALLED = {"submitted_at": ("submitted_on",)}
 _NAMES = (*REQUIRED, *OPTIONAL)
@@ -50,7 +51,17 @@ def describe(
         statuses=_statuses(model, found["status"], statuses),
         since=tuple(dict.fromkeys((named.get("submitted_at", started), started))),
         context_fields=(context,) if context else (),
+        read_error=_json_text if isinstance(found["errors"], models.JSONField) else same_text,
     )
+
+
+def _json_text(_status: Status, stored: str) -> str:
+    """Return a text without its quotes, and anything else as it stands in the column."""
+    try:
+        value = json.loads(stored)
+    except ValueError:
+        return stored
+    return value if isinstance(value, str) else stored
 
 
 def _field(model: type[models.Model], name: str, fields: Mapping[str, str]) -> Any:

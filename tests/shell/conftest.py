@@ -9,7 +9,8 @@ import pytest
 import time_machine
 
 from monitoring.tasks import monitor_task_status
-from tests.factories import NOW, ago, execution
+from tests.factories import NOW, ago, execution, log
+from tests.sources import SOURCES, Source
 
 Monitor = Callable[..., dict[str, Any]]
 
@@ -32,6 +33,19 @@ def monitor(
             return monitor_task_status(*args, **kwargs)
 
     return call
+
+
+@pytest.fixture(
+    params=["own", *(pytest.param(name, marks=pytest.mark.matrix) for name in (*SOURCES,)[1:])]
+)
+def source(
+    request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> Source:
+    """Run the test once for each kind of task log; `execution` stores into it."""
+    found = SOURCES[request.param]
+    settings.MONITORING = settings.MONITORING | found.settings
+    monkeypatch.setattr(log, "source", found)
+    return found
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ from tests.factories import NOW, ago, execution, superuser
 from tests.gap.models import IngestorSession
 from tests.shell.conftest import Monitor
 
-pytestmark = pytest.mark.django_db
+# Each of them over every kind of task log.
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("source")]
 
 Mailbox = list[EmailMultiAlternatives]
 Config = dict[str, dict[str, Any]]

@@ -1,0 +1,3 @@
+from tests.shell.conftest import clock, monitor, old_log, source
+
+__all__ = ["clock", "monitor", "old_log", "source"]
