@@ -56,6 +56,8 @@ class Settings:
     """Task name to the keyword argument that holds its context's primary key."""
     CONTEXT_FIELDS: dict[str, str] = field(default_factory=dict)
     """Context model (`app_label.Model`) to the field its type is read from."""
+    CONTEXT_KEYS: dict[str, str] = field(default_factory=dict)
+    """Context model to the unique field that context ids are values of, if not the primary key."""
     CONTEXT_MODELS: list[str] = field(default_factory=list)
     """Context models any editor of rules may use; others need the model's view permission."""
     CHECK_LEASE_MINUTES: int = 5

@@ -6,15 +6,16 @@ by a configured path. Source: documented behaviour 10.11.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 from django.apps import apps
-from django.core.exceptions import FieldDoesNotExist, FieldError, ValidationError
-from django.db import DatabaseError, models, router, transaction
+from django.core.exceptions import FieldDoesNotExist, FieldError
+from django.db import Error, connections, models, router, transaction
 
 from monitoring.conf import get_settings
 from monitoring.core.names import did_you_mean
+from monitoring.core.texts import is_storable
 from monitoring.core.values import ContextFilter
 
 DOCUMENTED_FIELD = "ingestor_type"
@@ -28,43 +29,82 @@ class ContextError(Exception):
 def resolve(context: ContextFilter) -> tuple[type[models.Model], str]:
     """Return the model and the field path that a filter names.
 
-    Raises ContextError if either does not exist.
+    Raises ContextError if either does not exist, or nothing tells the rows of the model apart.
     """
-    parts = context.model.split(".")
-    app_label, name = parts[0], parts[-1]
-    try:
-        model = apps.get_model(app_label, name)
-    except LookupError:
-        known = [found._meta.label for found in apps.get_models()]
-        hint = did_you_mean(f"{app_label}.{name}", known)
-        raise ContextError(
-            f'context_model "{context.model}" is not an installed model{hint}'
-        ) from None
+    model = _model(context.model)
     field = context.field or default_field(model)
     if not field:
         raise ContextError(
             f'context_field is needed for "{context.model}": name it in the rule or in '
-            f'MONITORING["CONTEXT_FIELDS"]["{model._meta.label}"]'
+            f"{_place('CONTEXT_FIELDS', model)}"
         )
-    _require_field(model, field)
+    _require_path(model, field)
+    key_field(model)
     return model, field
+
+
+def short_label(name: str) -> str:
+    """Return `gap.IngestorSession` for the documented `gap.models.IngestorSession`."""
+    parts = name.split(".")
+    return f"{parts[0]}.{parts[-1]}"
+
+
+def field_of(model: type[models.Model], name: str) -> Any:
+    """Return a field or relation of a model; `pk` is its primary key.
+
+    Raises FieldDoesNotExist.
+    """
+    return model._meta.pk if name == "pk" else model._meta.get_field(name)
 
 
 def default_field(model: type[models.Model]) -> str:
     """Return the field that holds the type of a context model, or an empty string."""
-    configured = {label.casefold(): field for label, field in get_settings().CONTEXT_FIELDS.items()}
-    label = model._meta.label_lower
-    return configured.get(label, DOCUMENTED_FIELD if label in _DOCUMENTED_MODELS else "")
+    documented = DOCUMENTED_FIELD if model._meta.label_lower in _DOCUMENTED_MODELS else ""
+    return _configured(get_settings().CONTEXT_FIELDS, model) or documented
 
 
-def _require_field(model: type[models.Model], path: str) -> None:
+def key_field(model: type[models.Model]) -> models.Field[Any, Any]:
+    """Return the field that context ids are values of: the configured one, or the primary key.
+
+    Raises ContextError if it does not exist or one value could stand in several rows.
+    """
+    name = _configured(get_settings().CONTEXT_KEYS, model) or "pk"
+    place = _place("CONTEXT_KEYS", model)
     try:
-        model._base_manager.values_list(path)
-        model._meta.get_field(path.split("__")[0])
-    except (FieldError, FieldDoesNotExist, ValueError):  # ValueError: no name at all, "a b"
-        names = [field.name for field in model._meta.get_fields()]
-        hint = did_you_mean(path, names)
-        raise ContextError(f'{model._meta.label} has no field "{path}"{hint}') from None
+        field: models.Field[Any, Any] = field_of(model, name)
+    except FieldDoesNotExist:
+        hint = did_you_mean(name, _names(model))
+        raise ContextError(f'{place} is "{name}", which is no field of the model{hint}') from None
+    if isinstance(field, models.CompositePrimaryKey):
+        raise ContextError(
+            f"{model._meta.label} has a primary key of several columns: name a unique field in "
+            f"{place}"
+        )
+    if not _is_unique(field):
+        raise ContextError(
+            f'{place} is "{name}", which is not unique: one context id could mean several rows'
+        )
+    return field
+
+
+def setting_problems() -> Iterator[str]:
+    """Yield what is wrong with each entry of the settings that names what does not exist."""
+    settings = get_settings()
+    for name, labels in (
+        ("CONTEXT_FIELDS", settings.CONTEXT_FIELDS),
+        ("CONTEXT_KEYS", settings.CONTEXT_KEYS),
+        ("CONTEXT_MODELS", settings.CONTEXT_MODELS),
+    ):
+        for label in labels:
+            try:
+                model = _model(label, f'MONITORING["{name}"]:')
+                if name == "CONTEXT_FIELDS":
+                    _require_path(model, default_field(model))
+                elif name == "CONTEXT_KEYS":
+                    key_field(model)
+            except ContextError as error:
+                own = str(error).startswith("MONITORING")
+                yield str(error) if own else f'MONITORING["{name}"]: {error}'
 
 
 def types_of(model: type[models.Model], field: str, context_ids: Iterable[str]) -> dict[str, str]:
@@ -73,44 +113,117 @@ def types_of(model: type[models.Model], field: str, context_ids: Iterable[str]) 
     Ids that are empty, garbage or point at no row are left out. One query per 10,000 ids.
     Raises ContextError if the table cannot be read.
     """
+    key = key_field(model)
+    connection = connections[router.db_for_read(model)]
     recorded: dict[Any, list[str]] = {}
     for context_id in context_ids:
-        pk = _as_pk(model, context_id)
-        if pk is not None:
-            recorded.setdefault(pk, []).append(context_id)
+        value = _as_key(key, context_id, connection)
+        if value is not None:
+            recorded.setdefault(value, []).append(context_id)
     found: dict[str, str] = {}
-    pks = list(recorded)
-    for start in range(0, len(pks), 10_000):
-        for pk, value in _read(model, field, pks[start : start + 10_000]):
-            if value is None:  # no type, which is not the type "None"
+    keys = list(recorded)
+    for start in range(0, len(keys), 10_000):
+        for value, type_ in _read(key, field, keys[start : start + 10_000], model):
+            if type_ is None:  # no type, which is not the type "None"
                 continue
-            for context_id in recorded.get(pk, ()):
-                found[context_id] = str(value)
+            for context_id in recorded.get(value, ()):
+                found[context_id] = str(type_)
     return found
 
 
-def _read(model: type[models.Model], field: str, pks: list[Any]) -> list[tuple[Any, Any]]:
+def _read(
+    key: models.Field[Any, Any], field: str, values: list[Any], model: type[models.Model]
+) -> list[tuple[Any, Any]]:
     alias = router.db_for_read(model)
     try:
         # The savepoint keeps a failing read from spoiling the transaction of the check.
         with transaction.atomic(using=alias):
-            rows = model._base_manager.using(alias).filter(pk__in=pks)
-            return list(rows.values_list("pk", field))
-    except (DatabaseError, OverflowError, TypeError, ValueError) as error:
+            rows = model._base_manager.using(alias).filter(**{f"{key.name}__in": values})
+            return list(rows.values_list(key.name, field))
+    except (Error, OverflowError, TypeError, ValueError) as error:
         raise ContextError(f"{model._meta.label} cannot be read: {error}") from error
 
 
-def _as_pk(model: type[models.Model], context_id: str) -> Any:
-    """Return a recorded context id as a primary key of the model, or None if it cannot be one."""
-    if not context_id:
+def _as_key(field: models.Field[Any, Any], context_id: str, connection: Any) -> Any:
+    """Return a recorded context id as a value of the key, or None if it cannot be one."""
+    if not context_id or not is_storable(context_id):
         return None
-    field: Any = model._meta.pk
-    while field.remote_field is not None:  # such a key takes the values of what it refers to
-        field = field.target_field
+    column: Any = field
+    while column.remote_field is not None:  # such a key takes the values of what it refers to
+        column = column.target_field
     try:
         # Not `clean()`, which would look up each value of a key that is a relation.
-        pk = field.to_python(context_id)
-        field.run_validators(pk)
-    except (ValidationError, ValueError, TypeError, OverflowError):
+        value = column.to_python(context_id)
+        column.run_validators(value)
+        # Here, because a value that the driver refuses would cost all others their answer.
+        column.get_db_prep_value(value, connection)
+        hash(value)
+    except Exception:  # a host's own field may raise anything
         return None
-    return pk
+    return value
+
+
+def _model(name: str, what: str = "context_model") -> type[models.Model]:
+    label = short_label(name)
+    try:
+        return apps.get_model(label)
+    except (LookupError, ValueError):
+        hint = did_you_mean(label, [known._meta.label for known in apps.get_models()])
+        raise ContextError(f'{what} "{name}" is not an installed model{hint}') from None
+
+
+def _configured(setting: Mapping[str, str], model: type[models.Model]) -> str:
+    named = {short_label(label).casefold(): value for label, value in setting.items()}
+    return named.get(model._meta.label_lower, "")
+
+
+def _place(setting: str, model: type[models.Model]) -> str:
+    return f'MONITORING["{setting}"]["{model._meta.label}"]'
+
+
+def _names(model: type[models.Model]) -> list[str]:
+    return [field.name for field in model._meta.get_fields()]
+
+
+def _is_unique(field: Any) -> bool:
+    if not field.concrete:
+        return False
+    meta = field.model._meta
+    alone = {tuple(names) for names in meta.unique_together}
+    alone |= {tuple(constraint.fields) for constraint in meta.total_unique_constraints}
+    return field.unique or (field.name,) in alone
+
+
+def _require_path(model: type[models.Model], path: str) -> None:
+    """Raise ContextError unless a path leads to one value: of a row, or of one it points to."""
+    current, names = model, path.split("__")
+    for position, name in enumerate(names):
+        try:
+            field = field_of(current, name)
+        except FieldDoesNotExist:
+            _refuse_path(model, path, current, names[:position])
+        if field.one_to_many or field.many_to_many:
+            raise ContextError(
+                f'context_field "{path}" of {model._meta.label} leads to many rows: name a field '
+                "of one"
+            )
+        if field.related_model is None or position == len(names) - 1:
+            break  # what follows, a key in a JSON field for instance, is judged below
+        if position:
+            raise ContextError(
+                f'context_field "{path}" of {model._meta.label} goes through more than one '
+                "relation: name a field of the model, or of a row that it points to"
+            )
+        current = field.related_model
+    try:
+        model._base_manager.values_list(path)
+    except (FieldError, ValueError):  # ValueError: no name at all, "a b"
+        _refuse_path(model, path, model, [])
+
+
+def _refuse_path(
+    model: type[models.Model], path: str, known: type[models.Model], before: list[str]
+) -> NoReturn:
+    candidates = ["__".join([*before, name]) for name in _names(known)]
+    hint = did_you_mean(path, candidates)
+    raise ContextError(f'{model._meta.label} has no field "{path}"{hint}') from None

@@ -13,7 +13,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model
 
 from monitoring.conf import get_settings
-from monitoring.contexts import ContextError, resolve
+from monitoring.contexts import ContextError, field_of, resolve, short_label
 from monitoring.core.names import did_you_mean
 from monitoring.core.values import ContextFilter
 
@@ -37,7 +37,7 @@ def require(context: ContextFilter, user: User) -> None:
     model = _find(context.model)
     if model is None or not may_use(model, user):
         usable = [known._meta.label for known in apps.get_models() if may_use(known, user)]
-        hint = did_you_mean(_label(context.model), usable)
+        hint = did_you_mean(short_label(context.model), usable)
         raise ContextRefusedError(
             "context_model", f'"{context.model}" is not an installed model{hint}'
         )
@@ -56,7 +56,7 @@ def require(context: ContextFilter, user: User) -> None:
 
 def may_use(model: type[Model], user: User) -> bool:
     """Say whether the setting lists a model or the user may view it."""
-    listed = {_label(label).casefold() for label in get_settings().CONTEXT_MODELS}
+    listed = {short_label(label).casefold() for label in get_settings().CONTEXT_MODELS}
     if model._meta.label_lower in listed:
         return True
     codename = get_permission_codename("view", model._meta)
@@ -77,7 +77,7 @@ def leads_astray(model: type[Model], path: str, user: User) -> bool:
     current = model
     for name in path.split("__")[:-1]:
         try:
-            related = current._meta.get_field(name).related_model
+            related = field_of(current, name).related_model
         except FieldDoesNotExist:
             return False  # that is another error
         if related is None:
@@ -88,14 +88,8 @@ def leads_astray(model: type[Model], path: str, user: User) -> bool:
     return False
 
 
-def _label(name: str) -> str:
-    """Return `gap.IngestorSession` for the documented `gap.models.IngestorSession`."""
-    parts = name.split(".")
-    return f"{parts[0]}.{parts[-1]}"
-
-
 def _find(name: str) -> type[Model] | None:
     try:
-        return apps.get_model(_label(name))
+        return apps.get_model(short_label(name))
     except (LookupError, ValueError):
         return None

@@ -111,6 +111,34 @@ def test_a_path_into_a_model_out_of_bounds_is_refused_before_it_is_looked_at(fie
     }
 
 
+@pytest.mark.parametrize("field", ["pk__kind", "source_id__kind", "source__pk__kind"])
+def test_another_name_of_the_relation_leads_out_of_bounds_too(field: str) -> None:
+    note = {"context_model": "gap.SourceNote", "context_type": "x", "context_field": field}
+
+    assert errors(editor("view_sourcenote"), **note) == {
+        "context_field": [f'"{field}" leads to a model that you may not view']
+    }
+
+
+def test_a_path_through_two_relations_is_an_error_at_the_field(root: Client) -> None:
+    shipment = {"context_model": "gap.Shipment", "context_type": "x"}
+
+    assert errors(root, **shipment, context_field="source__region__name") == {
+        "context_field": [
+            'context_field "source__region__name" of gap.Shipment goes through more than one '
+            "relation: name a field of the model, or of a row that it points to"
+        ]
+    }
+
+
+def test_a_model_whose_key_in_the_settings_is_wrong_is_refused(root: Client, settings: Any) -> None:
+    settings.MONITORING = {"CONTEXT_KEYS": {"gap.IngestorSession": "code"}}
+
+    (answer,) = errors(root, **SESSION)["context_field"]
+
+    assert answer.startswith('MONITORING["CONTEXT_KEYS"]["gap.IngestorSession"] is "code"')
+
+
 def test_a_path_into_a_model_that_one_may_view_is_fine() -> None:
     shipment = {"context_model": "gap.Shipment", "context_type": "x"}
 

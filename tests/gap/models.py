@@ -38,8 +38,19 @@ class NightSession(IngestorSession):
         app_label = "gap"
 
 
+class Region(models.Model):
+    name = models.CharField(max_length=50)
+
+    class Meta:
+        app_label = "gap"
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
 class Source(models.Model):
     kind = models.CharField(max_length=50)
+    region = models.ForeignKey(Region, null=True, on_delete=models.CASCADE)
 
     class Meta:
         app_label = "gap"
@@ -98,3 +109,45 @@ class Vanished(models.Model):
 
     def __str__(self) -> str:
         return str(self.ingestor_type)
+
+
+class Station(models.Model):
+    """Tasks are told which one by something else than its primary key."""
+
+    code = models.CharField(max_length=20, unique=True)
+    serial = models.UUIDField(unique=True, default=uuid.uuid4)
+    number = models.IntegerField(unique=True, null=True)
+    source = models.OneToOneField(Source, null=True, on_delete=models.CASCADE)
+    callsign = models.CharField(max_length=20, blank=True)
+    slot = models.IntegerField(null=True)
+    lane = models.IntegerField(null=True)
+    grade = models.CharField(max_length=50)
+
+    class Meta:
+        app_label = "gap"
+        unique_together = (("slot", "lane"),)
+        constraints = (
+            models.UniqueConstraint(fields=("callsign",), name="gap_callsign"),
+            models.UniqueConstraint(
+                fields=("grade",), condition=models.Q(slot=1), name="gap_grade_sometimes"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return str(self.code)
+
+
+class Reading(models.Model):
+    """Its primary key consists of two columns."""
+
+    pk = models.CompositePrimaryKey("series", "position")
+    series = models.IntegerField()
+    position = models.IntegerField()
+    code = models.CharField(max_length=20, unique=True)
+    quality = models.CharField(max_length=50)
+
+    class Meta:
+        app_label = "gap"
+
+    def __str__(self) -> str:
+        return str(self.code)

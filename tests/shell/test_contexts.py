@@ -470,7 +470,7 @@ class TestATableThatCannotBeRead:
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         ingested(HOURLY)
-        monkeypatch.setattr(contexts, "_as_pk", lambda *_: 10**30)
+        monkeypatch.setattr(contexts, "_as_key", lambda *_: 10**30)
 
         try:
             summary = monitor(entry())
