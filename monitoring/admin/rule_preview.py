@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -13,6 +13,7 @@ from django.apps import apps
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDenied
 from django.db import DatabaseError
+from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.urls import URLPattern
@@ -198,15 +199,28 @@ def _models(request: HttpRequest) -> list[tuple[str, str]]:
 
 
 def _fields(request: HttpRequest, label: str) -> list[tuple[str, str]]:
+    """Return the fields of a model and of the rows that it points to."""
     model = usable_field(label, "", request.user)
     if model is None:
         return []
     default = default_field(model)
     return [
-        (field.name, _("the default") if field.name == default else str(field.verbose_name))
-        for field in model._meta.concrete_fields
-        if field.name == default or not _MAY_BE_SECRET.search(field.name)
+        (path, _("the default") if path == default else remark)
+        for path, remark in _paths(model, request)
+        if path == default or not _MAY_BE_SECRET.search(path)
     ]
+
+
+def _paths(model: type[Model], request: HttpRequest) -> Iterator[tuple[str, str]]:
+    for field in model._meta.concrete_fields:
+        yield field.name, str(field.verbose_name)
+        related = field.related_model
+        if isinstance(related, type) and may_use(related, request.user):
+            for other in related._meta.concrete_fields:
+                yield (
+                    f"{field.name}__{other.name}",
+                    f"{related._meta.verbose_name}: {other.verbose_name}",
+                )
 
 
 def _types(request: HttpRequest, label: str, path: str, typed: str) -> list[tuple[str, str]]:
@@ -225,8 +239,10 @@ def _types(request: HttpRequest, label: str, path: str, typed: str) -> list[tupl
         return []
 
 
-def _rank(typed: str, option: tuple[str, str]) -> tuple[bool, str]:
-    return not option[0].casefold().startswith(typed), option[0]
+def _rank(typed: str, option: tuple[str, str]) -> tuple[bool, bool, str]:
+    value = option[0]
+    # A path into a related row stands behind the fields of the row itself.
+    return not value.casefold().startswith(typed), "__" in value, value
 
 
 def _errors(form: Any) -> list[str]:

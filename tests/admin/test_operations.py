@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core import mail
 from django.test import Client
 from django.urls import get_resolver, reverse
@@ -279,6 +280,31 @@ class TestSuggestions:
     ) -> None:
         assert "auth.User" in self.ask(root, field="context_model", q="auth.")
         assert self.ask(ed, field="context_model", q="auth.") == []
+
+    def test_of_context_fields_reach_into_related_rows(self, root: Client) -> None:
+        query = {"field": "context_field", "model": "gap.Shipment", "q": ""}
+
+        assert self.ask(root, **query) == [
+            "code",
+            "source",
+            "source__id",
+            "source__kind",
+            "source__region",
+        ]
+        assert self.ask(root, **(query | {"q": "source__k"})) == ["source__kind"]
+
+    def test_of_context_fields_stop_at_models_that_the_user_may_not_view(self) -> None:
+        editor = staff("editor", "add_monitorrule")
+        editor.user_permissions.add(Permission.objects.get(codename="view_logentry"))
+        query = {"field": "context_field", "model": "admin.LogEntry", "q": "user"}
+
+        assert self.ask(client_of(editor), **query) == ["user"]
+
+    def test_of_context_fields_of_related_rows_never_tell_of_a_secret(self, root: Client) -> None:
+        query = {"field": "context_field", "model": "admin.LogEntry", "q": "user__"}
+
+        assert "user__username" in self.ask(root, **query)
+        assert "user__password" not in self.ask(root, **query)
 
     def test_of_context_values_are_those_in_use(self, ed: Client, root: Client) -> None:
         query = {"field": "context_type", "model": "auth.User", "path": "username", "q": ""}
