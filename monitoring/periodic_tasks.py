@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.db.models.signals import pre_save
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from monitoring.core.arguments import Arguments, parse_arguments
 from monitoring.core.fields import shown
 
 logger = logging.getLogger("monitoring.periodic_tasks")
@@ -93,6 +94,31 @@ def misread_arguments() -> Iterator[tuple[str, str]]:
     for row in PeriodicTask.objects.filter(task=TASK_NAME).order_by("name"):
         for field, complaint in complain(row.task, row.args, row.kwargs).items():
             yield row.name, f"{field} {complaint}"
+
+
+class Scheduled(NamedTuple):
+    """What one periodic task asks the monitor for."""
+
+    name: str
+    arguments: Arguments
+
+
+def scheduled(now: datetime) -> list[Scheduled]:
+    """Return what beat will ask for as things stand, by name of the periodic task, in one query.
+
+    Disabled ones, those that come once or have expired, and those that `misread_arguments` tells
+    of are left out. now: aware.
+    """
+    rows = PeriodicTask.objects.filter(task=TASK_NAME, enabled=True, one_off=False)
+    found = []
+    for row in rows.exclude(expires__lte=now).order_by("name").only("name", "args", "kwargs"):
+        try:
+            args, kwargs = json.loads(row.args or "[]"), json.loads(row.kwargs or "{}")
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(args, list) and isinstance(kwargs, dict):
+            found.append(Scheduled(row.name, parse_arguments(args, kwargs, row.name)))
+    return found
 
 
 def _refuse(instance: PeriodicTask, raw: bool = False, **_: Any) -> None:

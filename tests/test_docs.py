@@ -12,6 +12,7 @@ import pytest
 from monitoring.conf import Settings
 from monitoring.core.incidents import TRANSITIONS, Action
 from monitoring.models import MonitorRule
+from monitoring.system_checks.messages import DOCS_PAGE, link
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -45,6 +46,23 @@ def test_every_setting_is_documented_with_its_default() -> None:
         expected[item.name] = str(value) if isinstance(value, bool | int) else json.dumps(value)
 
     assert documented == expected
+
+
+def test_every_system_check_is_documented_where_its_hint_says() -> None:
+    text = (ROOT / DOCS_PAGE).read_text()
+    sources = (ROOT / "monitoring" / "system_checks").glob("*.py")
+    ids = {
+        found
+        for source in sources
+        for found in re.findall(r'"(monitoring\.[EW]\d+)"', source.read_text())
+    }
+
+    assert {link(one) for one in ids} == {
+        f"{DOCS_PAGE}#{anchor}"
+        for anchor in re.findall(r'^<a id="(.+?)"></a>$', text, re.MULTILINE)
+    }
+    assert set(re.findall(r"^## (monitoring\.\w+): ", text, re.MULTILINE)) == ids
+    assert set(re.findall(r"^\| \[`(monitoring\.\w+)`\]", text, re.MULTILINE)) == ids
 
 
 def test_every_field_of_a_rule_is_documented() -> None:

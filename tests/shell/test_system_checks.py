@@ -5,16 +5,37 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.core.checks import Error, run_checks
+from django.core.checks import Error, Warning, run_checks  # noqa: A004
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.db import ProgrammingError, connection
 from django.test import override_settings
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from monitoring.system_checks import check_periodic_tasks, check_settings
+from monitoring.system_checks import (
+    check_context_settings,
+    check_periodic_tasks,
+    check_sender,
+    check_settings,
+)
 
 ADVICE = 'write [] to check all rules, or [{"task_name": {"expected_statuses": ["Completed"]}}]'
+
+SETTINGS_HINT = (
+    "Correct it: docs/settings.md lists every key with its type. "
+    "See docs/system-checks.md#monitoring-e001."
+)
+ARGUMENTS_HINT = (
+    "Correct its Arguments in the admin, under Periodic tasks. "
+    "See docs/system-checks.md#monitoring-e002."
+)
+ENTRY_HINT = (
+    "Correct or remove this entry of the setting. See docs/system-checks.md#monitoring-w105."
+)
+SENDER_HINT = (
+    'Set MONITORING["FROM_EMAIL"] or DEFAULT_FROM_EMAIL to an address of yours. '
+    "See docs/system-checks.md#monitoring-w108."
+)
 
 
 def ours(**options: Any) -> list[Any]:
@@ -22,12 +43,16 @@ def ours(**options: Any) -> list[Any]:
 
 
 def store(
-    name: str, args: str = "[]", kwargs: str = "{}", task: str = "monitor_task_status"
+    name: str,
+    args: str = "[]",
+    kwargs: str = "{}",
+    task: str = "monitor_task_status",
+    **columns: Any,
 ) -> None:
     """Store a periodic task past the check on saving, as loaddata or SQL does."""
     schedule, _ = IntervalSchedule.objects.get_or_create(every=1, period=IntervalSchedule.HOURS)
     PeriodicTask.objects.bulk_create(
-        [PeriodicTask(name=name, task=task, interval=schedule, args=args, kwargs=kwargs)]
+        [PeriodicTask(name=name, task=task, interval=schedule, args=args, kwargs=kwargs, **columns)]
     )
 
 
@@ -40,12 +65,12 @@ class TestTheSettings:
             assert check_settings() == [
                 Error(
                     "MONITORING: unknown key 'BASEURL' (did you mean \"BASE_URL\"?)",
-                    hint="See the settings page of the documentation for every key and its type.",
+                    hint=SETTINGS_HINT,
                     id="monitoring.E001",
                 ),
                 Error(
                     "MONITORING: RECORD must be True or False, got 1",
-                    hint="See the settings page of the documentation for every key and its type.",
+                    hint=SETTINGS_HINT,
                     id="monitoring.E001",
                 ),
             ]
@@ -68,6 +93,86 @@ class TestTheSettings:
         assert ours() == []
 
 
+class TestContextSettings:
+    def test_each_entry_that_names_nothing_is_a_warning(self) -> None:
+        with override_settings(
+            MONITORING={
+                "CONTEXT_FIELDS": {"gap.Export": "layuot"},
+                "CONTEXT_KEYS": {"gap.Station": "grade", "nowhere.Qqq": "code"},
+            }
+        ):
+            assert check_context_settings() == [
+                Warning(
+                    'MONITORING["CONTEXT_FIELDS"]: gap.Export has no field "layuot" '
+                    '(did you mean "layout"?)',
+                    hint=ENTRY_HINT,
+                    id="monitoring.W105",
+                ),
+                Warning(
+                    'MONITORING["CONTEXT_KEYS"]["gap.Station"] is "grade", which is not unique: '
+                    "one context id could mean several rows",
+                    hint=ENTRY_HINT,
+                    id="monitoring.W105",
+                ),
+                Warning(
+                    'MONITORING["CONTEXT_KEYS"]: "nowhere.Qqq" is not an installed model',
+                    hint=ENTRY_HINT,
+                    id="monitoring.W105",
+                ),
+            ]
+
+    def test_good_ones_pass(self) -> None:
+        with override_settings(
+            MONITORING={
+                "CONTEXT_FIELDS": {"gap.Shipment": "source__kind"},
+                "CONTEXT_KEYS": {"gap.Station": "code"},
+                "CONTEXT_MODELS": ["gap.models.Station"],
+            }
+        ):
+            assert check_context_settings() == []
+
+    def test_settings_that_cannot_be_read_are_told_of_elsewhere(self) -> None:
+        with override_settings(MONITORING={"CONTEXT_KEYS": {"gap.Station": 1}}):
+            assert check_context_settings() == []
+            assert [one.id for one in ours()] == ["monitoring.E001"]
+
+    def test_they_are_among_the_checks_of_the_project(self) -> None:
+        with override_settings(MONITORING={"CONTEXT_KEYS": {"gap.Station": "grade"}}):
+            assert [one.id for one in ours()] == ["monitoring.W105"]
+
+
+class TestTheSender:
+    def test_the_one_that_django_makes_up_is_a_warning(self) -> None:
+        with override_settings(DEFAULT_FROM_EMAIL="webmaster@localhost"):
+            assert check_sender() == [
+                Warning(
+                    "alerts would come from webmaster@localhost, Django's default, which mail "
+                    "servers refuse",
+                    hint=SENDER_HINT,
+                    id="monitoring.W108",
+                )
+            ]
+            assert [one.id for one in ours()] == ["monitoring.W108"]
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            {"DEFAULT_FROM_EMAIL": "ops@example.com"},
+            {
+                "DEFAULT_FROM_EMAIL": "webmaster@localhost",
+                "MONITORING": {"FROM_EMAIL": "alerts@example.com"},
+            },
+        ],
+    )
+    def test_one_of_your_own_passes(self, settings: dict[str, Any]) -> None:
+        with override_settings(**settings):
+            assert check_sender() == []
+
+    def test_settings_that_cannot_be_read_do_not_stop_it(self) -> None:
+        with override_settings(DEFAULT_FROM_EMAIL="webmaster@localhost", MONITORING=None):
+            assert [one.id for one in check_sender()] == ["monitoring.W108"]
+
+
 @pytest.mark.django_db
 class TestPeriodicTasks:
     @pytest.mark.parametrize(
@@ -80,7 +185,7 @@ class TestPeriodicTasks:
         assert check_periodic_tasks(databases=["default"]) == [
             Error(
                 f'periodic task "Nightly": args must be a JSON array, got {shown}: {ADVICE}',
-                hint="Correct its Arguments in the admin, under Periodic tasks.",
+                hint=ARGUMENTS_HINT,
                 id="monitoring.E002",
             )
         ]
@@ -95,7 +200,7 @@ class TestPeriodicTasks:
             Error(
                 f'periodic task "Nightly": kwargs must be a JSON object, got {shown}: '
                 "write {} for none",
-                hint="Correct its Arguments in the admin, under Periodic tasks.",
+                hint=ARGUMENTS_HINT,
                 id="monitoring.E002",
             )
         ]
@@ -107,6 +212,17 @@ class TestPeriodicTasks:
         names = [one.msg.split(":")[0] for one in check_periodic_tasks(databases=["default"])]
 
         assert names == ['periodic task "A"', 'periodic task "B"', 'periodic task "B"']
+
+    def test_after_five_of_them_the_rest_are_counted(self) -> None:
+        for number in range(12):
+            store(f"Nightly {number:02}", args="null")
+
+        found = check_periodic_tasks(databases=["default"])
+
+        assert len(found) == 6
+        assert found[-1] == Error(
+            "7 more messages like these are not shown", hint=ARGUMENTS_HINT, id="monitoring.E002"
+        )
 
     def test_good_arguments_pass(self) -> None:
         store("all rules")

@@ -1,0 +1,28 @@
+"""Checks that `manage.py check` runs, each with an id, a message, a hint and a place in the docs.
+
+A new one is a function in the module of what it looks at, named here, and a section of
+docs/system-checks.md.
+"""
+
+from monitoring.system_checks.rules import check_contexts, check_recipients
+from monitoring.system_checks.schedules import (
+    check_double_schedules,
+    check_periodic_tasks,
+    check_unscheduled_rules,
+)
+from monitoring.system_checks.settings import (
+    check_context_settings,
+    check_sender,
+    check_settings,
+)
+
+__all__ = [
+    "check_context_settings",
+    "check_contexts",
+    "check_double_schedules",
+    "check_periodic_tasks",
+    "check_recipients",
+    "check_sender",
+    "check_settings",
+    "check_unscheduled_rules",
+]
