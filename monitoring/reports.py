@@ -100,8 +100,9 @@ class Report:
         ]
 
     def read_message_states(self) -> None:
-        """Refresh the messages with what became of them."""
-        rows = Notification.objects.filter(pk__in=self.notification_ids).order_by("pk")
+        """Refresh the messages with what became of them; a digest stands for all that it says."""
+        rows = Notification.objects.filter(pk__in=self.notification_ids, digest__isnull=True)
+        rows = rows.order_by("pk")
         self.messages = [dict(row) for row in rows.values("recipient", "subject", "kind", "state")]
 
 

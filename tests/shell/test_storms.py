@@ -77,6 +77,16 @@ def test_the_rows_stay_one_by_one_and_are_sent_with_it(
     assert rows.count() == AlertEvent.objects.open().count() == 12
 
 
+def test_the_report_lists_the_one_mail(monitor: Monitor, mailoutbox: Mailbox) -> None:
+    failing(11)
+
+    report = doors.check((), {})
+
+    assert [(one["subject"], one["state"]) for one in report.messages] == [
+        ("[ALERT] 11 tasks failed their status check", "pending")
+    ]
+
+
 def test_recoveries_are_one_mail_too(
     monitor: Monitor, mailoutbox: Mailbox, clock: time_machine.Traveller
 ) -> None:
