@@ -34,14 +34,14 @@ class Delivered:
         return {"sent": self.sent, "failed": self.failed, "deferred": self.deferred}
 
 
-def deliver(now: datetime) -> Delivered:
+def deliver(now: datetime, longest: timedelta = LONGEST_PASS) -> Delivered:
     """Send everything that is due, over one connection, each recipient their own message.
 
-    now: aware, UTC; the start of the pass. Never raises for a message or a mail server: what was
-    not sent stays in the outbox with its error. Ends after five minutes, whatever is left.
+    now: aware, UTC; the start of the pass. longest: it ends then, whatever is left. Never raises
+    for a message or a mail server: what was not sent stays in the outbox with its error.
     """
     with Mailer() as mailer:
-        delivery = _Pass(mailer, now)
+        delivery = _Pass(mailer, now, longest)
         while delivery.send_batch():
             pass
     return delivery.done
@@ -50,17 +50,17 @@ def deliver(now: datetime) -> Delivered:
 class _Pass:
     """One pass over the outbox."""
 
-    def __init__(self, mailer: Mailer, now: datetime) -> None:
+    def __init__(self, mailer: Mailer, now: datetime, longest: timedelta = LONGEST_PASS) -> None:
         self.mailer = mailer
         self.done = Delivered()
-        self._now = now
+        self._now, self._longest = now, longest
         self._began = time.monotonic()
 
     def send_batch(self) -> bool:
         """Claim and send a batch; return False if there is nothing more to do in this pass."""
         token, rows = outbox.claim(self._clock())
         for index, row in enumerate(rows):
-            if self._clock() - self._now > LONGEST_PASS:
+            if self._clock() - self._now > self._longest:
                 outbox.hand_back(token, rows[index:], None, "")
                 return False
             try:

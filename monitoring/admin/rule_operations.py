@@ -28,12 +28,13 @@ from monitoring.admin.base import ONE_ROW, MonitoringAdmin, log, url
 from monitoring.admin.display import instant
 from monitoring.channels.email import DeliveryError, Mailer
 from monitoring.core.fields import InvalidValueError, is_address
-from monitoring.models import MonitorRule, Notification
+from monitoring.models import MonitorRule, Notification, NotificationState
 from monitoring.previews import preview
 from monitoring.reports import Report
 
 MOST_TOLD = 5
 """Failing rules that the answer to "check now" names."""
+_UNDER_WAY = (NotificationState.PENDING, NotificationState.SENDING)
 
 
 class SnoozeForm(forms.Form):
@@ -136,7 +137,7 @@ class RuleOperations(MonitoringAdmin):
         self._check(request, [row.name])
 
     def _check(self, request: HttpRequest, names: Sequence[str]) -> None:
-        report = doors.check((), {"rules": list(names)})
+        report = doors.check((), {"rules": list(names)}, hand_over=doors.deliver_briefly)
         self.message_user(request, *_told(report))
         for problem in report.problems[:MOST_TOLD]:
             self.message_user(request, problem, messages.WARNING)
@@ -275,4 +276,7 @@ def _told(report: Report) -> tuple[str, int]:
     listed = "; ".join(named[:MOST_TOLD]) + (_now("; and %d more") % more if more > 0 else "")
     sent = sum(message["state"] == "sent" for message in report.messages)
     mails = ngettext("%d mail was sent", "%d mails were sent", sent) % sent
+    waiting = sum(message["state"] in _UNDER_WAY for message in report.messages)
+    if waiting:
+        mails += ", " + ngettext("%d is still owed", "%d are still owed", waiting) % waiting
     return f"{text}. {listed}. {mails}.", messages.ERROR if failing else messages.WARNING

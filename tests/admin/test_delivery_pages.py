@@ -9,9 +9,11 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from monitoring.models import AlertEvent, MonitorRun, Notification
+from monitoring import delivery
+from monitoring.channels.email import Mailer
+from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification
 from tests.admin.data import event, message, run, url
-from tests.factories import ago
+from tests.factories import ago, execution, rule
 
 pytestmark = pytest.mark.django_db
 
@@ -127,6 +129,38 @@ def test_a_check_admits_its_gap_and_links_to_its_messages(root: Client) -> None:
 
 def test_a_check_without_a_gap_has_no_word_of_one(root: Client) -> None:
     assert "Not checked since" not in page(root, run())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_person_who_checks_now_waits_ten_seconds_and_one_message_for_a_slow_server(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.0
+
+    class SlowClock:
+        @staticmethod
+        def monotonic() -> float:
+            return seconds
+
+    send = Mailer.send
+
+    def send_slowly(self: Mailer, row: Notification) -> None:
+        nonlocal seconds
+        seconds += 8
+        send(self, row)
+
+    monkeypatch.setattr(delivery, "time", SlowClock)
+    monkeypatch.setattr(Mailer, "send", send_slowly)
+    picked = []
+    for number in range(4):
+        execution(f"task {number}", "Stopped", started=timezone.now())
+        picked.append(rule(f"task {number}", notify_to=["ops@example.com"]).pk)
+
+    form = {"action": "check_now", "_selected_action": picked}
+    shown = root.post(url(MonitorRule, "changelist"), form, follow=True).content.decode()
+
+    assert "2 mails were sent, 2 are still owed." in shown
+    assert Notification.objects.due(timezone.now()).count() == 2
 
 
 def test_the_list_of_messages_costs_the_same_for_digests(
