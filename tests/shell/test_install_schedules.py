@@ -28,6 +28,12 @@ def test_it_creates_a_periodic_task_that_checks_all_rules_every_five_minutes() -
     )
 
 
+def test_its_messages_expire_when_the_next_is_due() -> None:
+    install("--every", "7")
+
+    assert PeriodicTask.objects.get(task="monitor_task_status").expire_seconds == 7 * 60
+
+
 def test_a_second_call_changes_nothing() -> None:
     install("--every", "10")
 
