@@ -168,15 +168,36 @@ def _held_behind(event: AlertEvent | None) -> str:
 
 
 def _who_was_told(event_ids: Sequence[int]) -> dict[int, list[str]]:
-    told: dict[int, list[str]] = {}
-    if event_ids:
-        rows = (
-            Notification.objects.filter(alert_event__in=event_ids, kind=MessageKind.ALERT.value)
-            .exclude(state__in=(NotificationState.SUPPRESSED, NotificationState.FAILED))
-            .order_by("recipient")
-            .values_list("alert_event", "recipient")
-            .distinct()
+    """Return who heard of the alerts of events, in one query, or two after a refused digest."""
+    if not event_ids:
+        return {}
+    alerts = Notification.objects.filter(
+        alert_event__in=event_ids, kind=MessageKind.ALERT.value
+    ).exclude(state=NotificationState.SUPPRESSED)
+    told: dict[int, set[str]] = {}
+    refused: list[tuple[int, int]] = []
+    columns = ("alert_event", "recipient", "state", "digest")
+    for event_id, recipient, state, digest in alerts.values_list(*columns):
+        if state != NotificationState.FAILED:
+            told.setdefault(event_id, set()).add(recipient)
+        elif digest is not None:
+            refused.append((event_id, digest))
+    heard = _heard_instead({digest for _, digest in refused})
+    for event_id, digest in refused:
+        told.setdefault(event_id, set()).update(heard.get(digest, ()))
+    return {event_id: sorted(recipients) for event_id, recipients in told.items() if recipients}
+
+
+def _heard_instead(digests: set[int]) -> dict[int | None, list[str]]:
+    """Return who has got refused digests in the place of their recipients.
+
+    Only what was sent: it is about no event itself, so that a recovery would not wait for it.
+    """
+    heard: dict[int | None, list[str]] = {}
+    if digests:
+        stand_ins = Notification.objects.filter(
+            stands_in_for__in=digests, state=NotificationState.SENT
         )
-        for event_id, recipient in rows:
-            told.setdefault(event_id, []).append(recipient)
-    return told
+        for digest, recipient in stand_ins.values_list("stands_in_for", "recipient"):
+            heard.setdefault(digest, []).append(recipient)
+    return heard

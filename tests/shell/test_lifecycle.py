@@ -222,6 +222,8 @@ class Lifecycle(RuleBasedStateMachine):
         members: dict[str, list[Notification]] = {}
         for row in Notification.objects.filter(digest__isnull=False).exclude(message_id=""):
             members.setdefault(row.message_id, []).append(row)
+        for row in Notification.objects.filter(is_digest=True, stands_in_for__isnull=False):
+            members[row.message_id] = list(Notification.objects.filter(digest=row.stands_in_for))
         for recipient, message_id in world.post.arrived:
             for row in members.get(message_id) or filter(None, [rows.get(message_id)]):
                 incident = (row.alert_event_id, recipient)
@@ -232,9 +234,13 @@ class Lifecycle(RuleBasedStateMachine):
     def who_is_told_of_a_recovery_was_told_of_the_alert(self) -> None:
         for row in Notification.objects.filter(kind="recovery", stands_in_for=None):
             if row.alert_event_id is not None:
-                assert Notification.objects.filter(
-                    alert_event=row.alert_event_id, kind="alert", recipient=row.recipient
-                ).exists()
+                alerts = Notification.objects.filter(alert_event=row.alert_event_id, kind="alert")
+                assert (
+                    alerts.filter(recipient=row.recipient).exists()
+                    or Notification.objects.filter(
+                        stands_in_for__in=alerts.values("digest"), recipient=row.recipient
+                    ).exists()
+                )
 
     @invariant()
     def what_a_digest_says_shares_its_fate(self) -> None:

@@ -230,3 +230,23 @@ def test_a_refused_digest_goes_to_the_superusers_once(
     assert mail["Subject"] == "[ALERT] 11 tasks failed their status check (undelivered)"
     members = Notification.objects.filter(alert_event__isnull=False)
     assert set(members.values_list("state", flat=True)) == {"failed"}
+
+
+def test_whose_superusers_stand_in_for_a_digest_hear_of_the_recoveries_too(
+    monitor: Monitor, django_user_model: Any, clock: time_machine.Traveller
+) -> None:
+    django_user_model.objects.create_superuser("root", "root@example.com", "x")
+    failing(11)
+    with mail_server() as server:
+        server.replies[OPS] = "550 5.1.1 no such user"
+        monitor()
+        doors.deliver()
+        clock.shift(60)
+        for number in range(11):
+            execution(f"task-{number:02}", started=timezone.now())
+        monitor()
+
+        assert [str(mail["Subject"]) for mail in server.messages] == [
+            "[ALERT] 11 tasks failed their status check (undelivered)",
+            "[RESOLVED] 11 tasks are fine again",
+        ]
