@@ -30,6 +30,14 @@ in_browser = [
 SCREENSHOTS = Path(__file__).parents[2] / ".screenshots"
 NOT_OURS = ("[data-django-jsonform-container]", "#searchbar", ".vDateField", ".vTimeField")
 WIDTHS = {"wide": 1280, "narrow": 400}
+IS_STILL = """async () => {
+    await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+    const ending = document.getAnimations().filter(
+        one => one.effect.getComputedTiming().endTime !== Infinity
+    );
+    await Promise.all(ending.map(one => one.finished.catch(() => {})));
+}"""
+AXE_IS_DONE = "axe is done"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +99,7 @@ def shoot(page: Page, name: str) -> None:
 
 def violations(page: Page, complaints: list[str]) -> list[str]:
     """Return what axe finds in the content of a page, less what Django and jsonform draw."""
-    page.wait_for_timeout(300)  # colours fade from light to dark
+    page.evaluate(IS_STILL)  # colours fade from light to dark
     assert complaints == []
     result = Axe().run(
         page,
@@ -100,8 +108,10 @@ def violations(page: Page, complaints: list[str]) -> list[str]:
             "exclude": [[selector] for selector in NOT_OURS],
         },
     )
-    page.wait_for_timeout(100)
-    complaints.clear()  # axe itself tries an inline style
+    # axe itself tries an inline style. What the console said before this it has told by then.
+    with page.expect_console_message(lambda entry: entry.text == AXE_IS_DONE):
+        page.evaluate("text => console.info(text)", AXE_IS_DONE)
+    complaints.clear()
     return [
         f"{found['id']}: {node['html']}"
         for found in result.response["violations"]
