@@ -126,10 +126,14 @@ def test_a_task_that_raises_is_mailed_by_json_arguments_and_by_a_stored_rule(
     assert sorted(event.rule_name for event in events) == ["", "Stored"]
     assert {event.task_id for event in events} == {task_id}
     sent = Notification.objects.filter(recipient="root@example.com")
+    # A mail is here before the worker has heard so and marked it.
+    wait_until(lambda: sent.filter(state="sent"), "the rule's mail is marked")
     assert [(one.state, one.kind, one.message_id) for one in sent] == [
         ("sent", "alert", by_rule["Message-ID"])
     ]
-    documented_sent = Notification.objects.get(message_id=mail["Message-ID"])
+    of_the_first = Notification.objects.filter(message_id=mail["Message-ID"])
+    wait_until(lambda: of_the_first.filter(state="sent"), "the documented mail is marked")
+    documented_sent = of_the_first.get()
     assert (documented_sent.recipient, documented_sent.state) == ("ops@example.com", "sent")
     assert documented_sent.alert_event.rule_name == ""
     runs = MonitorRun.objects.filter(state="complete")
@@ -206,8 +210,8 @@ def test_a_check_whose_worker_is_killed_is_done_when_its_message_comes_again(
     system: System, post_office: Moody, port: int
 ) -> None:
     post_office.start()
-    settings = {"EMAIL_URL": f"smtp://127.0.0.1:{port}", "DOOR_VISIBILITY_TIMEOUT": "2"}
-    first = system.start_worker(**settings)
+    mail_server = f"smtp://127.0.0.1:{port}"
+    first = system.start_worker(EMAIL_URL=mail_server)
     ask(system)
     wait_until(lambda: messages_to(post_office, "ops@example.com"), "the first mail")
 
@@ -218,7 +222,9 @@ def test_a_check_whose_worker_is_killed_is_done_when_its_message_comes_again(
         runs = MonitorRun.objects.filter(task_id=asked)
         wait_until(runs.exists, "the check has begun")
         first.kill()
-    second = system.start_worker("second", **settings)
+    # Redis hands out again what is not acknowledged for as long as the second says, while the first
+    # has no such hurry: it must be dead by then, and the second must have ended the check.
+    second = system.start_worker("second", EMAIL_URL=mail_server, DOOR_VISIBILITY_TIMEOUT="6")
 
     second.wait_for_line(f"monitor_task_status[{asked}] succeeded")
     wait_until(lambda: len(messages_to(post_office, "ops@example.com")) == 2, "the second mail")
