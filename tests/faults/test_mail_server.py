@@ -19,7 +19,7 @@ from monitoring.models import AlertEvent, Notification
 from tests.doors.harness import wait_until
 from tests.factories import NOW, execution, rule, superuser
 from tests.faults.scene import DEV, OPS, Scene, failing_rules, long_log, text_of
-from tests.faults.victim import forked
+from tests.faults.victim import PATIENCE, forked
 from tests.mail_server import HANG_UP, OK, TAKE_AND_HANG_UP
 
 pytestmark = [pytest.mark.door, pytest.mark.fault]
@@ -276,7 +276,8 @@ class TestAMailServerThatStalls:
 
         scene.server.before_reply = stall
 
-        with override_settings(**self.TIMEOUT):
+        # Long enough for a busy machine to take the messages.
+        with override_settings(EMAIL_TIMEOUT=3):
             done = scene.deliver(NOW)
         in_doubt_at_most = [row.message_id for row in scene.mails()]
         go_on.set()
@@ -291,20 +292,24 @@ class TestAMailServerThatStalls:
     def test_holds_no_lock_of_the_database(self, scene: Scene) -> None:
         self.owe(scene)
         stalls, go_on = Event(), Event()
+        # Longer than the others may take to begin and to end.
+        longest = 4 * PATIENCE
 
         def stall(*message: object) -> None:
             stalls.set()
-            go_on.wait(60)
+            go_on.wait(longest)
 
         scene.server.before_reply = stall
-        with forked(scene.job("deliver", settings={"EMAIL_TIMEOUT": 40})) as (delivery,):
-            assert stalls.wait(20)
-            # Both would wait for as long as the server stalls, if a transaction was open.
-            others = [scene.job("check", NOW + timedelta(minutes=1)), scene.job("write")]
-            with forked(*others) as (check, write):
-                report, written = check.wait().result, write.wait().result
-            still_stalls = delivery.process.is_alive()
-            go_on.set()
+        with forked(scene.job("deliver", settings={"EMAIL_TIMEOUT": longest})) as (delivery,):
+            try:
+                assert stalls.wait(PATIENCE)
+                # Both would wait for as long as the server stalls, if a transaction was open.
+                others = [scene.job("check", NOW + timedelta(minutes=1)), scene.job("write")]
+                with forked(*others) as (check, write):
+                    report, written = check.wait().result, write.wait().result
+                still_stalls = delivery.process.is_alive()
+            finally:
+                go_on.set()
             delivery.wait()
         scene.count(faults=1, checks=1)
 

@@ -230,9 +230,9 @@ def _check(job: Job, answer: Connection) -> dict[str, Any]:
 def _check_until_done(job: Job, answer: Connection) -> dict[str, Any]:
     """Check, again while another check of the same rules runs."""
     skipped = 0
+    # For as long as it takes: the test does not wait longer than it has patience.
     while (report := _check(job, answer))["state"] == "skipped":
         skipped += 1
-        assert skipped < 2000, report["skipped_because"]
         answer.poll(0.01)
     return report | {"skipped": skipped}
 
