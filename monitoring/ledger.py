@@ -18,6 +18,7 @@ from monitoring.models import (
     NotificationState,
     RuleState,
 )
+from monitoring.models.notification import FARTHEST
 
 _EVENT_UPDATES = (
     "open_key",
@@ -179,5 +180,11 @@ def _notification(
         suppressed_by=step.suppressed_by,
         run=run,
         created_at=run.started_at,
-        next_attempt_at=(run.leased_until or run.started_at) + HOLD_LONGER,
+        next_attempt_at=_held_until(run),
     )
+
+
+def _held_until(run: MonitorRun) -> datetime:
+    """Return when a message goes by itself; never so far ahead that no clock could mean it."""
+    lease_ends = run.leased_until or run.started_at
+    return min(lease_ends + HOLD_LONGER, run.started_at + FARTHEST)

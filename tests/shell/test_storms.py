@@ -191,6 +191,19 @@ def test_nothing_is_due_before_the_check_has_ended(
     assert Notification.objects.due(ago(minutes=-8)).count() == 3
 
 
+def test_nor_if_the_lease_of_a_check_lasts_for_hours(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.MONITORING = settings.MONITORING | {"CHECK_LEASE_MINUTES": 600}
+    failing(3)
+    monkeypatch.setattr("monitoring.gathering.release", lambda *_: [])
+
+    monitor()
+
+    assert not Notification.objects.due(timezone.now()).exists()
+    assert Notification.objects.due(ago(hours=-3)).count() == 3
+
+
 def test_what_a_killed_check_has_left_is_gathered_by_the_next(
     monitor: Monitor,
     mailoutbox: Mailbox,
