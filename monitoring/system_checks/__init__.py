@@ -15,14 +15,24 @@ from monitoring.system_checks.settings import (
     check_sender,
     check_settings,
 )
+from monitoring.system_checks.task_log import (
+    check_expiry,
+    check_index,
+    check_task_log,
+    check_time_zones,
+)
 
 __all__ = [
     "check_context_settings",
     "check_contexts",
     "check_double_schedules",
+    "check_expiry",
+    "check_index",
     "check_periodic_tasks",
     "check_recipients",
     "check_sender",
     "check_settings",
+    "check_task_log",
+    "check_time_zones",
     "check_unscheduled_rules",
 ]

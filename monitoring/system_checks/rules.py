@@ -20,17 +20,17 @@ from monitoring.system_checks.messages import database_check, named, warning
 @database_check
 def check_contexts() -> Iterator[CheckMessage]:
     """Warn of context filters that name a model, field or key that does not exist."""
-    watched = _watched(MonitorRule.objects.exclude(context_model=""))
+    rules = watched(MonitorRule.objects.exclude(context_model=""))
     reasons: dict[tuple[str, str], str] = {}
     labels: dict[str, list[str]] = {}
-    for rule in watched:
+    for rule in rules:
         if rule.context is None:
             continue
         names = (rule.context.model, rule.context.field)
         if names not in reasons:
             reasons[names] = _reason(rule.context)
         if reasons[names]:
-            labels.setdefault(reasons[names], []).append(_label(rule))
+            labels.setdefault(reasons[names], []).append(label_of(rule))
     for reason, affected in labels.items():
         yield warning(
             "monitoring.W105",
@@ -45,7 +45,7 @@ def check_recipients() -> Iterator[CheckMessage]:
     """Warn of rules without addresses while no superuser has one either."""
     if superuser_addresses():
         return
-    silent = [_label(rule) for rule in _watched(MonitorRule.objects.all()) if not rule.notify_to]
+    silent = [label_of(rule) for rule in watched(MonitorRule.objects.all()) if not rule.notify_to]
     if silent:
         yield warning(
             "monitoring.W106",
@@ -63,14 +63,14 @@ def _reason(context: ContextFilter) -> str:
     return ""
 
 
-def _watched(rules: QuerySet[MonitorRule]) -> Sequence[Rule]:
+def watched(rules: QuerySet[MonitorRule]) -> Sequence[Rule]:
     """Return the enabled ones of these rules and all scheduled entries, in two queries."""
     stored = read_rows(as_rows(rules.filter(enabled=True).order_by("name"))).rules
     entries = [entry for task in scheduled(timezone.now()) for entry in task.arguments.entries]
     return [*stored, *entries]
 
 
-def _label(rule: Rule) -> str:
+def label_of(rule: Rule) -> str:
     if rule.is_stored:
         return f'rule "{rule.name}"'
     return f'{rule.path} of periodic task "{rule.periodic_task}"'
