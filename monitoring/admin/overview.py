@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -22,6 +23,11 @@ from monitoring.tasklogs.history import seen_names
 
 MOST = 20
 """Lines of each part; the lists have the rest."""
+_UNDELIVERED = (
+    NotificationState.PENDING.value,
+    NotificationState.SENDING.value,
+    NotificationState.FAILED.value,
+)
 
 
 def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
@@ -33,9 +39,9 @@ def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
     if may_view(request, AlertEvent):
         parts["failing"] = _failing(site, now)
     if may_view(request, Notification):
-        owed = (NotificationState.PENDING, NotificationState.SENDING, NotificationState.FAILED)
-        parts["undelivered"] = Notification.objects.filter(state__in=owed).count()
-        parts["undelivered_url"] = url(site, Notification, "changelist") + "?state__exact=failed"
+        parts["undelivered"] = Notification.objects.filter(state__in=_UNDELIVERED).count()
+        query = urlencode({"state__in": ",".join(_UNDELIVERED)})
+        parts["undelivered_url"] = f"{url(site, Notification, 'changelist')}?{query}"
     if may_view(request, MonitorRule):
         parts["snoozed"] = _snoozed(site, now)
         if may_view_executions(request):
@@ -62,7 +68,7 @@ def _failing(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:
             "task": row.task_name,
             "what": row.get_verdict_display(),
             "since": duration(now - row.opened_at),
-            "acknowledged": row.acknowledged_at is not None,
+            "acknowledged": row.is_acknowledged(now),
             "url": url(site, AlertEvent, "change", row.pk),
         }
         for row in rows

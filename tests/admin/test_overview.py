@@ -1,0 +1,151 @@
+"""The first page of the app: what fails, sleeps, waits, and is watched by nobody."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.test import Client
+from django.utils import timezone
+
+from monitoring.models import Notification
+from tests.admin.conftest import client_of, staff
+from tests.admin.data import HOSTILE, event, message, run, url
+from tests.factories import NOW, ago, execution, rule
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "/admin/monitoring/"
+
+
+def look(client: Client) -> str:
+    with time_machine.travel(NOW, tick=False):
+        response = client.get(ADDRESS)
+    assert response.status_code == 200
+    return str(response.content.decode())
+
+
+def said(page: str) -> str:
+    """Return what stands above Django's own list of models, on one line."""
+    own = page.split('class="monitoring-overview"')[1].split('class="app-monitoring')[0]
+    return " ".join(re.sub(r"<[^>]+>", " ", own).split())
+
+
+def test_of_an_empty_installation_it_says_what_to_do(root: Client) -> None:
+    text = said(look(root))
+
+    assert "No check has run yet. A periodic task named monitor_task_status runs it" in text
+    assert "All fine No alert event is open." in text
+    assert "No rule is snoozed." in text
+    assert "Every task that has run is watched by a rule." in text
+
+
+def test_it_says_what_fails_since_when_and_who_is_on_it(root: Client) -> None:
+    event("sync", opened_at=ago(hours=30))
+    event("report", verdict="no_execution", opened_at=ago(minutes=5), acknowledged_at=NOW)
+    event("resumed", acknowledged_at=ago(hours=2), acknowledged_until=ago(hours=1))
+    event("long_over", resolved_at=NOW)
+
+    text = said(look(root))
+
+    assert "sync Status mismatch for 1 d 6 h" in text
+    assert "report No execution for 5 min, acknowledged" in text
+    assert "resumed Status mismatch for 2 h report" in text
+    assert "long_over" not in text
+
+
+def test_it_says_what_sleeps_and_until_when(root: Client) -> None:
+    rule("sync", snoozed_until=NOW + timedelta(hours=1))
+    rule("slept", snoozed_until=ago(hours=1))
+    rule("off", snoozed_until=NOW + timedelta(hours=1), enabled=False)
+
+    text = said(look(root))
+
+    assert "sync rule until 2026-03-10 13:00:00" in text
+    assert "slept" not in text
+    assert "off rule" not in text
+
+
+def test_it_names_tasks_that_no_enabled_rule_watches(root: Client) -> None:
+    rule("watched")
+    rule("switched_off", enabled=False)
+    for name in ("watched", "switched_off", "a&b", "celery.backend_cleanup"):
+        execution(name)
+
+    page = look(root)
+
+    text = said(page)
+    assert "a&amp;b Add a rule" in text
+    assert "switched_off Add a rule" in text
+    assert "watched Add" not in text.replace("switched_off", "")
+    assert f'{url(type(rule("x")), "add")}?task_name=a%26b"' in page
+
+
+def test_it_says_when_the_last_check_ran_and_how_it_ended(root: Client) -> None:
+    run(state="failed", started_at=ago(minutes=90))
+
+    assert "The last check started 1 h 30 min ago (2026-03-10 10:30:00): Failed." in said(
+        look(root)
+    )
+
+
+def test_the_messages_that_it_counts_are_the_ones_that_it_links_to(root: Client) -> None:
+    for state in ("pending", "sending", "failed", "sent", "suppressed"):
+        message(event("sync"), state=state)
+
+    page = look(root)
+
+    assert "3 messages are not delivered" in said(page)
+    link = re.search(rf'href="({url(Notification, "changelist")}\?[^"]+)"', page)
+    assert link is not None
+    shown = root.get(link[1].replace("&amp;", "&")).context["cl"].result_list
+    assert {row.state for row in shown} == {"pending", "sending", "failed"}
+
+
+def test_more_than_twenty_lines_lead_to_the_list(root: Client) -> None:
+    for number in range(25):
+        event(f"task {number:02}", opened_at=ago(hours=30 - number))
+
+    page = look(root)
+
+    assert "task 19" in page
+    assert "task 20" not in page
+    assert "alertevent/?state=open" in page
+
+
+def test_names_are_shown_as_text(root: Client) -> None:
+    event(HOSTILE)
+    execution(HOSTILE)
+    rule(HOSTILE, name=HOSTILE, enabled=True, snoozed_until=timezone.now() + timedelta(days=9999))
+
+    assert "<script>alert" not in look(root)
+
+
+PARTS = {
+    "alertevent": "Failing now",
+    "monitorrule": "Snoozed",
+    "monitorrun": "No check has run yet.",
+}
+
+
+@pytest.mark.parametrize("model", PARTS)
+def test_each_part_is_there_for_those_who_may_view_its_rows(model: str) -> None:
+    execution("sync")
+    text = said(look(client_of(staff(f"only-{model}", f"view_{model}"))))
+
+    assert {part for part in PARTS.values() if part in text} == {PARTS[model]}
+    assert "watched by nobody" not in text
+
+
+def test_it_costs_the_same_with_2_rows_of_each_and_with_40(
+    root: Client, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(40):
+        event(f"task {number}")
+        execution(f"task {number}")
+        rule(f"rule {number}", snoozed_until=NOW + timedelta(hours=1))
+    look(root)
+    with django_assert_max_num_queries(10):
+        look(root)
