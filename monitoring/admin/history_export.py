@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -14,6 +16,7 @@ from import_export.resources import ModelResource, modelresource_factory
 from tablib import Dataset
 
 from monitoring.admin.base import HistoryAdmin, has_file_pages, url
+from monitoring.admin.display import instant
 
 MOST_ROWS = 100_000
 """A file is made in memory; the filters of the list cut a longer history into parts."""
@@ -23,8 +26,19 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def harmless(cell: object) -> str:
     """Return a cell as text that no spreadsheet runs as a formula (OWASP, CSV injection)."""
+    if isinstance(cell, datetime):
+        return instant(cell)
+    if isinstance(cell, list | dict):
+        cell = json.dumps(cell, ensure_ascii=False)
     text = "" if cell is None else str(cell)
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+class HistoryResource(ModelResource):  # type: ignore[misc]
+    """Hands values over as they are; the library's own would all be texts, also in JSON."""
+
+    def export_field(self, field: Any, instance: Any, **kwargs: Any) -> Any:
+        return instance.serializable_value(field.attribute)
 
 
 class SafeCSV(CSV):  # type: ignore[misc]
@@ -55,7 +69,8 @@ class HistoryExport(ExportMixin, HistoryAdmin):  # type: ignore[misc]
         return has_file_pages() and self.has_view_permission(request)
 
     def get_export_resource_classes(self, request: HttpRequest) -> list[type[ModelResource]]:
-        return [modelresource_factory(self.model, meta_options={"fields": self.export_fields})]
+        options = {"fields": self.export_fields}
+        return [modelresource_factory(self.model, HistoryResource, meta_options=options)]
 
     def get_export_resource_fields_from_form(self, form: Any) -> None:
         return None  # always all of them

@@ -16,7 +16,7 @@ from monitoring.admin import history_export
 from monitoring.admin.history_export import harmless
 from monitoring.models import AlertEvent, BackgroundTask
 from tests.admin.data import event, url
-from tests.factories import execution
+from tests.factories import NOW, execution
 
 pytestmark = pytest.mark.django_db
 
@@ -38,12 +38,25 @@ def test_executions_are_exported_as_csv(root: Client) -> None:
     assert row["errors"] == "ValueError: no"
 
 
-def test_alert_events_are_exported_as_json_with_their_lists(root: Client) -> None:
-    event("sync", note="On it.")
+def test_alert_events_are_exported_as_json_with_native_values(root: Client) -> None:
+    above = event("upstream", resolved_at=NOW)
+    event("sync", note="On it.", upstream=above, failing_checks=3)
 
-    (row,) = json.loads(exported(root, AlertEvent, JSON))
+    row = json.loads(exported(root, AlertEvent, JSON, "?task_name=sync"))[0]
 
     assert (row["task_name"], row["verdict"], row["note"]) == ("sync", "status_mismatch", "On it.")
+    assert row["expected_statuses"] == ["Completed"]
+    assert (row["failing_checks"], row["lookback_hours"], row["upstream"]) == (3, 1.0, above.pk)
+    assert (row["opened_at"], row["resolved_at"]) == ("2026-03-10T10:00:00+00:00", None)
+
+
+def test_csv_holds_times_in_the_zone_of_the_page_and_lists_as_json(root: Client) -> None:
+    event("sync", expected_statuses=["Completed", "Running"])
+
+    (row,) = csv.DictReader(io.StringIO(exported(root, AlertEvent, CSV)))
+
+    assert (row["opened_at"], row["resolved_at"]) == ("2026-03-10 10:00:00", "")
+    assert row["expected_statuses"] == '["Completed", "Running"]'
 
 
 def test_only_what_the_filters_of_the_list_leave_is_exported(root: Client) -> None:
