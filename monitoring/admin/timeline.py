@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
@@ -58,12 +58,26 @@ class PeriodForm(forms.Form):
     )
     until = forms.DateField(label=_("Until"), required=False)
     verdict = forms.ChoiceField(label=_("Verdict"), required=False)
+    state = forms.ChoiceField(
+        label=_("State"),
+        choices=[("", _("all")), ("open", _("Open")), ("resolved", _("Resolved"))],
+        required=False,
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["verdict"]
         field.choices = [("", _("all")), *AlertEvent._meta.get_field("verdict").flatchoices]
         self.fields["until"].widget = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+
+    def of_events(self) -> dict[str, Any]:
+        """Return which alert events are asked for, as filters; all if that cannot be read."""
+        found = self.cleaned_data if self.is_valid() else {}
+        verdict = found.get("verdict")
+        wanted: dict[str, Any] = {"verdict": verdict} if verdict else {}
+        if found.get("state"):
+            wanted["open_key__isnull"] = found["state"] == "resolved"
+        return wanted
 
     def scale(self, now: datetime) -> Scale:
         """Return the period asked for; the last day if that cannot be read."""
@@ -111,13 +125,13 @@ class RuleTimeline(MonitoringAdmin):
         rule, task_name = self._subject(request)
         form = PeriodForm({"hours": str(DEFAULT_HOURS), **request.GET.dict()})
         scale = form.scale(timezone.now())
-        verdict = form.cleaned_data.get("verdict", "") if form.is_valid() else ""
-        events = self._events(request, rule, task_name, scale, verdict)
+        wanted = _events_of(rule, task_name).filter(**form.of_events())
+        events = self._events(request, wanted, scale)
         lanes = [
             (_("Executions"), self._executions(request, task_name, scale)),
             (_("Failed windows"), [self._window(row, scale) for row in events]),
             (_("Alert events"), [self._event(row, scale) for row in events]),
-            (_("Messages"), self._messages(request, rule, task_name, scale)),
+            (_("Messages"), self._messages(request, wanted, scale)),
         ]
         bars = sorted((bar for _name, lane in lanes for bar in lane), key=lambda bar: bar.at)
         context = {
@@ -167,19 +181,12 @@ class RuleTimeline(MonitoringAdmin):
         ]
 
     def _events(
-        self,
-        request: HttpRequest,
-        rule: MonitorRule | None,
-        task_name: str,
-        scale: Scale,
-        verdict: str,
+        self, request: HttpRequest, wanted: QuerySet[AlertEvent], scale: Scale
     ) -> list[AlertEvent]:
         if not may_view(request, AlertEvent):
             return []
-        rows = _events_of(rule, task_name).filter(opened_at__lte=scale.end)
+        rows = wanted.filter(opened_at__lte=scale.end)
         rows = rows.filter(Q(resolved_at__gte=scale.start) | Q(resolved_at__isnull=True))
-        if verdict:
-            rows = rows.filter(verdict=verdict)
         return list(rows.order_by("-opened_at", "-pk")[:MOST])
 
     def _event(self, row: AlertEvent, scale: Scale) -> Bar:
@@ -201,12 +208,12 @@ class RuleTimeline(MonitoringAdmin):
         return self._bar("window", row, scale, start, row.opened_at, Tone.WARN, "", text)
 
     def _messages(
-        self, request: HttpRequest, rule: MonitorRule | None, task_name: str, scale: Scale
+        self, request: HttpRequest, wanted: QuerySet[AlertEvent], scale: Scale
     ) -> list[Bar]:
         if not (may_view(request, Notification) and may_view(request, AlertEvent)):
             return []
         rows = Notification.objects.filter(
-            alert_event__in=_events_of(rule, task_name).order_by(),
+            alert_event__in=wanted.order_by(),
             created_at__gte=scale.start,
             created_at__lte=scale.end,
         )
@@ -255,7 +262,7 @@ class RuleTimeline(MonitoringAdmin):
         return url(self.admin_site, model, "change", quote(row.pk)) if is_there else ""
 
 
-def _events_of(rule: MonitorRule | None, task_name: str) -> Any:
+def _events_of(rule: MonitorRule | None, task_name: str) -> QuerySet[AlertEvent]:
     events = AlertEvent.objects.filter(task_name=task_name)
     return events if rule is None else events.filter(rule=rule)
 
