@@ -4,16 +4,16 @@ and history that nobody can change.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import flatten_fieldsets, quote
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.contrib.auth import get_permission_codename
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -262,7 +262,23 @@ def _is_key(value: str) -> bool:
     return value.isdecimal() and len(value) < 19
 
 
-class TaskFilter(LinkedFilter):
+class TypedFilter(LinkedFilter):
+    """A filter whose value one types, exactly: it is always on the page, as a small form."""
+
+    template = "admin/monitoring/typed_filter.html"
+    kept: Sequence[tuple[str, str]] = ()
+    """What else the address of the list asks for, which the form has to pass on."""
+
+    def has_output(self) -> bool:
+        return True
+
+    def choices(self, changelist: ChangeList) -> Iterator[Any]:
+        query = changelist.get_query_string(remove=[self.parameter_name or "", PAGE_VAR])
+        self.kept = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
+        return super().choices(changelist)
+
+
+class TaskFilter(TypedFilter):
     """A filter by the exact name of a task."""
 
     title = _("task")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -10,7 +11,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.admin.base import ChoiceFilter, LinkedFilter, may_view
+from monitoring.admin.base import ChoiceFilter, TypedFilter, may_view
+from monitoring.admin.rule_form import CONTEXT
 from monitoring.core.values import FAILING
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
@@ -82,15 +84,15 @@ class VerdictFilter(ChoiceFilter):
         return queryset
 
 
-def _rules_of(keys: Any) -> list[int]:
-    """Return the rules that states belong to: the key holds the number and what was watched."""
-    found = {key: int(key.split(":")[1]) for key in keys}
-    rows = MonitorRule.objects.in_bulk(set(found.values()))
-    return [pk for key, pk in found.items() if pk in rows and key_of(rows[pk]) == key]
+def _rules_of(keys: Iterable[str]) -> list[int]:
+    """Return the rules that states belong to, for one query however many they are."""
+    wanted = set(keys)
+    rows = MonitorRule.objects.only("task_name", *CONTEXT).order_by()
+    return [row.pk for row in rows if key_of(row) in wanted]
 
 
-class RecipientFilter(LinkedFilter):
-    """By an address that the rule names; the page shows it only while it is in force."""
+class RecipientFilter(TypedFilter):
+    """By an address that the rule names, written in full."""
 
     title = _("recipient")
     parameter_name = "recipient"
@@ -102,5 +104,6 @@ class RecipientFilter(LinkedFilter):
         if not value:
             return queryset
         named = queryset.filter(notify_to__icontains=value)
-        exact = [row.pk for row in named.only("notify_to") if value in row.notify_to]
+        rows = named.values_list("pk", "notify_to")
+        exact = [pk for pk, people in rows if isinstance(people, list) and value in people]
         return queryset.filter(pk__in=exact)
