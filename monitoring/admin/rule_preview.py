@@ -171,7 +171,10 @@ class RulePreview(MonitoringAdmin):
         typed = asked["q"].casefold()
         found = [pair for pair in found if typed in pair[0].casefold()]
         found.sort(key=partial(_rank, typed))
-        return JsonResponse({"options": found[:MOST_SUGGESTIONS]})
+        found = found[:MOST_SUGGESTIONS]
+        if asked["field"] == "task_name" and may_view(request, BackgroundTask):
+            found = _with_last_run(found)
+        return JsonResponse({"options": found})
 
     def _known_tasks(self, request: HttpRequest) -> dict[str, str]:
         """Return the tasks that this user may know of, with where each was seen."""
@@ -188,6 +191,17 @@ class RulePreview(MonitoringAdmin):
             for name in names:
                 seen.setdefault(name, []).append(remark)
         return {name: ", ".join(remarks) for name, remarks in seen.items()}
+
+
+def _with_last_run(tasks: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return tasks and where they were seen, with when they last ran, for one query."""
+    now = timezone.now()
+    runs = recent((name for name, _remark in tasks), 1)
+    last = {name: duration(now - found[0].started_at) for name, found in runs.items() if found}
+    return [
+        (name, f"{remark}, {_('last %s ago') % last[name]}" if name in last else remark)
+        for name, remark in tasks
+    ]
 
 
 def _models(request: HttpRequest) -> list[tuple[str, str]]:

@@ -74,7 +74,9 @@ class TestThePreview:
 
         option = page.locator("#monitoring-task_name-options option").first
         expect(option).to_have_attribute("value", "hourly_data_sync")
-        expect(option).to_have_attribute("label", "hourly_data_sync (has run)")
+        expect(option).to_have_attribute(
+            "label", re.compile(r"hourly_data_sync \(has run, last 5 min( \d+ s)? ago\)")
+        )
 
     def test_many_addresses_are_pasted_at_once(self, page: Page) -> None:
         page.goto(url(MonitorRule, "add"))
