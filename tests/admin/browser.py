@@ -88,10 +88,11 @@ def shoot(page: Page, name: str) -> None:
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for width, pixels in WIDTHS.items():
-            # High enough for what is drawn only when it is in view, such as the mail.
-            page.set_viewport_size({"width": pixels, "height": 2400})
-            page.wait_for_timeout(300)
             page.set_viewport_size({"width": pixels, "height": 800})
+            # What is out of view, such as a mail in its frame, may not have been drawn.
+            height = page.evaluate("document.documentElement.scrollHeight")
+            page.set_viewport_size({"width": pixels, "height": max(800, height)})
+            page.wait_for_timeout(300)
             page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{width}.png", full_page=True)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 800})
