@@ -75,6 +75,7 @@ class RuleForm(_Form):
         }
         help_texts = {
             "name": _("Names the rule in lists, mails and commands."),
+            "enabled": _("Only then it is checked; an open alert event is closed without it."),
             "lookback_hours": _(
                 "A little longer than the gap between two runs: 1 to 2 for an hourly task, "
                 "24 to 25 for a daily one, 168 to 170 for a weekly one. 1.5 is 90 minutes."

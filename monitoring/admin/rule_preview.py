@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from celery import current_app
 from django.apps import apps
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDenied
 from django.db import DatabaseError
@@ -144,10 +145,25 @@ class RulePreview(MonitoringAdmin):
             ago = duration(timezone.now() - runs[0].started_at)
             return {"text": _("Last ran %s ago.") % ago}
         where = self._known_tasks(request)
-        if task_name in where:
-            return {"text": _("Known: %s. No execution recorded yet.") % where[task_name]}
-        hint = did_you_mean(task_name, list(where))
-        return {"warning": _("No task of this name was ever seen here%s") % (hint or ".")}
+        if task_name not in where:
+            return {"warning": self._unseen(request, task_name, list(where))}
+        if not may_view(request, BackgroundTask):
+            return {"text": _("Known: %s.") % where[task_name]}
+        return {"text": _("Known: %s. No execution recorded yet.") % where[task_name]}
+
+    def _unseen(self, request: HttpRequest, task_name: str, known: list[str]) -> str:
+        """Return a warning of a name that this user cannot have found anywhere."""
+        hint = did_you_mean(task_name, known) or "."
+        if may_view(request, BackgroundTask):
+            return _("No task of this name was ever seen here%s") % hint
+        return _("No task of this name is known, apart from those that have run%s") % hint
+
+    def save_model(self, request: HttpRequest, obj: MonitorRule, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "task_name" in form.changed_data:
+            note = self._task_note(request, obj.task_name, self._runs_of(request, obj.task_name))
+            if "warning" in note:
+                self.message_user(request, f"{obj.task_name}: {note['warning']}", messages.WARNING)
 
     # Suggestions
 

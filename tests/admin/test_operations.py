@@ -1,80 +1,27 @@
-"""Who may do what: every address of the app, and every button, for six kinds of people."""
+"""What the buttons of a rule, its preview and its suggestions do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
+from celery import current_app
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core import mail
 from django.test import Client
-from django.urls import get_resolver, reverse
+from django.urls import reverse
 from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring.models import AlertEvent, MonitorRule
-from monitoring.rule_rows import key_of
 from tests.admin.conftest import client_of, staff
-from tests.admin.data import event, message, url
+from tests.admin.data import url
 from tests.factories import execution, rule
 
 pytestmark = pytest.mark.django_db
 
-SIX = ("anonymous", "plain", "nora", "vera", "ed", "olga", "root")
-
-
-@pytest.fixture
-def person(request: pytest.FixtureRequest) -> Callable[[str], Client]:
-    def get(name: str) -> Client:
-        if name == "anonymous":
-            return Client()
-        if name == "plain":
-            return client_of(get_user_model().objects.create(username="plain"))
-        client: Client = request.getfixturevalue(name)
-        return client
-
-    return get
-
-
-@pytest.fixture
-def rows() -> dict[str, Any]:
-    watched = rule("sync", notify_to=["ops@example.com"])
-    found = event("sync", rule=watched, rule_name=watched.name, open_key=key_of(watched))
-    return {"rule": watched, "event": found, "mail": message(found, html_body="<p>x</p>")}
-
-
-# What each may GET or POST: the rest of the seven gets 302 (to the login) or 403.
-LOOK = ("vera", "olga", "ed", "root")
-PAGES = {
-    "monitorrule_changelist": LOOK,
-    "monitorrule_add": ("ed", "root"),
-    "monitorrule_timeline": LOOK,
-    "monitorrule_suggest": ("ed", "root"),
-    "alertevent_changelist": ("vera", "olga", "root"),
-    "notification_changelist": ("vera", "olga", "root"),
-    "backgroundtask_changelist": ("vera", "olga", "root"),
-    "monitorrun_changelist": ("vera", "olga", "root"),
-}
-QUERIES = {"monitorrule_timeline": "?task_name=sync", "monitorrule_suggest": "?field=task_name"}
-BUTTONS = {
-    "monitorrule_check": ("olga", "root"),
-    "monitorrule_snooze": ("ed", "olga", "root"),
-    "monitorrule_test_mail": ("ed", "root"),
-    "monitorrule_preview": ("ed", "root"),
-    "monitorrule_preview_mail": ("ed", "root"),
-    "alertevent_acknowledge": ("olga", "root"),
-    "alertevent_resolve": ("olga", "root"),
-}
-OF_A_ROW = {
-    "monitorrule_check": "rule",
-    "monitorrule_snooze": "rule",
-    "monitorrule_test_mail": "rule",
-    "alertevent_acknowledge": "event",
-    "alertevent_resolve": "event",
-}
 PREVIEWED = {
     "task_name": "sync",
     "expected_statuses": '["Completed"]',
@@ -82,79 +29,6 @@ PREVIEWED = {
     "while_running": "wait",
     "alert_after": "1",
 }
-
-
-@pytest.mark.parametrize("name", SIX)
-@pytest.mark.parametrize("page", PAGES)
-def test_pages_open_for_those_who_may_see_them(
-    person: Callable[[str], Client], rows: dict[str, Any], page: str, name: str
-) -> None:
-    address = reverse(f"admin:monitoring_{page}") + QUERIES.get(page, "")
-
-    response = person(name).get(address)
-
-    wanted = (200,) if name in PAGES[page] else (302, 403)
-    assert response.status_code in wanted
-
-
-@pytest.mark.parametrize("name", SIX)
-@pytest.mark.parametrize("button", BUTTONS)
-def test_buttons_work_for_those_who_may_press_them(
-    person: Callable[[str], Client], rows: dict[str, Any], button: str, name: str
-) -> None:
-    args = [rows[OF_A_ROW[button]].pk] if button in OF_A_ROW else []
-    form = PREVIEWED | {"length": "1"}
-    before = list(MonitorRule.objects.values()), list(AlertEvent.objects.values())
-
-    response = person(name).post(reverse(f"admin:monitoring_{button}", args=args), form)
-
-    if name in BUTTONS[button]:
-        where = response.headers.get("Location", "")
-        assert response.status_code in (200, 302)
-        assert "login" not in where
-    else:
-        assert response.status_code in (302, 403)
-        assert response.status_code == 403 or "login" in response.headers["Location"]
-        assert before == (list(MonitorRule.objects.values()), list(AlertEvent.objects.values()))
-        assert mail.outbox == []
-
-
-@pytest.mark.parametrize("button", BUTTONS)
-def test_no_button_can_be_pressed_by_a_link(
-    root: Client, rows: dict[str, Any], button: str
-) -> None:
-    args = [rows[OF_A_ROW[button]].pk] if button in OF_A_ROW else []
-
-    assert root.get(reverse(f"admin:monitoring_{button}", args=args)).status_code == 405
-
-
-def test_no_button_can_be_pressed_from_another_site(rows: dict[str, Any]) -> None:
-    user = get_user_model().objects.create(username="r", is_staff=True, is_superuser=True)
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(user)
-    for button in BUTTONS:
-        args = [rows[OF_A_ROW[button]].pk] if button in OF_A_ROW else []
-        address = reverse(f"admin:monitoring_{button}", args=args)
-        assert client.post(address, {}).status_code == 403, button
-
-
-def test_every_address_of_the_app_is_in_these_tables_or_djangos_own() -> None:
-    admin_urls = next(
-        one for one in get_resolver().url_patterns if getattr(one, "app_name", "") == "admin"
-    )
-    names = {
-        pattern.name
-        for include in admin_urls.url_patterns
-        for pattern in getattr(include, "url_patterns", [])
-        if pattern.name and pattern.name.startswith("monitoring_")
-    }
-    djangos = ("changelist", "add", "history", "delete", "change")
-    ours = {name.removeprefix("monitoring_") for name in names}
-    ours = {name for name in ours if name.split("_", 1)[1] not in djangos}
-    elsewhere = {"notification_html", "monitorrule_import", "monitorrule_export"}
-    elsewhere |= {"monitorrule_process_import", "alertevent_export", "backgroundtask_export"}
-    elsewhere |= {"periodictask_to_rules"}
-    assert ours - set(PAGES) - set(BUTTONS) - elsewhere == set()
 
 
 class TestSnooze:
@@ -256,6 +130,32 @@ class TestThePreview:
         assert "is not an installed model" in found["panel"]
         assert "Verdict" not in found["panel"]
 
+    @pytest.mark.parametrize(
+        ("every", "hours", "warning", "suggestion"),
+        [
+            (2, "1", "Shorter than the task's rhythm: its schedule leaves 2 h between runs.", 3),
+            (2, "2", None, None),
+            (
+                24,
+                "1.5",
+                "Shorter than the task's rhythm: its schedule leaves 1 d between runs.",
+                25,
+            ),
+        ],
+    )
+    def test_warns_of_a_window_shorter_than_the_schedule(
+        self, root: Client, every: int, hours: str, warning: str | None, suggestion: int | None
+    ) -> None:
+        schedule = IntervalSchedule.objects.create(every=every, period="hours")
+        PeriodicTask.objects.create(name="Sync", task="sync", interval=schedule)
+        typed = PREVIEWED | {"lookback_hours": hours}
+
+        notes = root.post(reverse("admin:monitoring_monitorrule_preview"), typed).json()["notes"]
+
+        found = notes["lookback_hours"]
+        assert (found.get("warning"), found.get("suggestion")) == (warning, suggestion)
+        assert notes["task_name"] == {"text": "Known: scheduled. No execution recorded yet."}
+
     def test_of_a_rule_that_is_gone_is_refused(self, root: Client) -> None:
         address = reverse("admin:monitoring_monitorrule_preview") + "?rule=999"
 
@@ -305,6 +205,32 @@ class TestSuggestions:
 
         assert "user__username" in self.ask(root, **query)
         assert "user__password" not in self.ask(root, **query)
+
+    def test_of_tasks_say_where_each_was_seen_and_when_it_last_ran(
+        self, root: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(current_app.tasks, "only_written", object())
+        schedule = IntervalSchedule.objects.create(every=5, period="minutes")
+        PeriodicTask.objects.create(name="Sync", task="sync", interval=schedule)
+        PeriodicTask.objects.create(name="Other", task="sync_never_ran", interval=schedule)
+        execution("sync", started=timezone.now() - timedelta(hours=3))
+
+        answer = root.get(reverse("admin:monitoring_monitorrule_suggest"), {"field": "task_name"})
+
+        options = dict(answer.json()["options"])
+        assert options["sync"] == "scheduled, has run, last 3 h ago"
+        assert options["sync_never_ran"] == "scheduled"
+        assert options["only_written"] == "in the code"
+
+    def test_of_context_fields_leave_out_what_may_be_secret(self, ed: Client, root: Client) -> None:
+        query = {"field": "context_field", "model": "auth.User"}
+
+        assert "username" in self.ask(root, **query)
+        assert "password" not in self.ask(root, **query)
+        assert self.ask(ed, **query) == []
+        assert self.ask(root, field="context_field", model="gap.IngestorSession", q="type") == [
+            "ingestor_type"
+        ]
 
     def test_of_context_values_are_those_in_use(self, ed: Client, root: Client) -> None:
         query = {"field": "context_type", "model": "auth.User", "path": "username", "q": ""}

@@ -18,7 +18,7 @@ from monitoring.admin.fields import ListField
 from monitoring.core.fields import read_names
 from monitoring.models import MonitorRule
 from tests.admin.data import url
-from tests.factories import rule
+from tests.factories import execution, rule
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +80,43 @@ def test_the_form_has_its_five_groups_and_offers_the_defaults(ed: Client) -> Non
     assert positions == sorted(positions)
     assert 'name="expected_statuses" data' in page.replace("\n", "")
     assert ">[&quot;Completed&quot;]</textarea>" in page
+
+
+def test_each_field_says_in_a_line_what_it_is_for(ed: Client) -> None:
+    fields = ed.get(ADD).context["adminform"].form.fields
+
+    assert [name for name, field in fields.items() if not field.help_text] == []
+
+
+def test_a_name_that_nobody_ever_saw_is_saved_with_a_warning(root: Client) -> None:
+    execution("hourly_data_sync")
+
+    response = root.post(ADD, form(task_name="hourly_data_snyc"), follow=True)
+
+    said = [str(message) for message in response.context["messages"]]
+    assert said[0] == (
+        "hourly_data_snyc: No task of this name was ever seen here "
+        '(did you mean "hourly_data_sync"?)'
+    )
+    assert MonitorRule.objects.get().task_name == "hourly_data_snyc"
+
+
+def test_a_name_that_has_run_is_saved_without_one(root: Client) -> None:
+    execution("hourly_data_sync")
+
+    response = root.post(ADD, form(), follow=True)
+
+    (said,) = (str(message) for message in response.context["messages"])
+    assert "was added successfully" in said
+
+
+def test_who_may_not_see_the_log_is_not_told_that_a_task_never_ran(ed: Client) -> None:
+    execution("hourly_data_sync")
+
+    response = ed.post(ADD, form(), follow=True)
+
+    said = [str(message) for message in response.context["messages"]]
+    assert said[0].endswith("No task of this name is known, apart from those that have run.")
 
 
 def test_a_rule_is_saved_as_it_was_filled_in(ed: Client) -> None:
