@@ -10,7 +10,7 @@ from monitoring.core.incidents import MessageKind
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.statuses import NO_EXECUTION
-from monitoring.core.values import Rule, Verdict, VerdictKind
+from monitoring.core.values import Rule, Verdict, VerdictKind, Waiting
 from monitoring.models import MonitorRule
 from monitoring.people import superuser_addresses
 from monitoring.rendering import Mail
@@ -31,16 +31,21 @@ class Preview:
     """Nothing fails now: the mail is the one that a missing execution would cause."""
 
 
-def preview(row: MonitorRule, now: datetime) -> Preview:
+def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Preview:
     """Judge a rule and render its alert, without storing anything.
 
-    row: saved or not. now: aware, UTC.
+    row: saved or not. now: aware, UTC. tells_log: name executions, their times and errors; without
+    it there is the verdict alone, for who may not view the task log.
     Raises InvalidValueError if the row holds what no rule may.
     """
     # A rule that is being written has not watched yet; that it will have to for one window before
     # it can miss an execution is not what its editor wants to know.
     rule = read_instance(row, watched_since=_LONG_AGO)
     verdict = _verdict(rule, now)
+    if not tells_log:
+        verdict = verdict._replace(
+            execution=None, still_running=None, last_known=None, waiting=Waiting()
+        )
     is_example = not verdict.is_failing
     told = facts(
         rule,

@@ -25,13 +25,7 @@ from django_celery_beat.models import PeriodicTask
 
 from monitoring.admin.base import MonitoringAdmin, may_view, may_view_executions, url
 from monitoring.admin.context_access import may_use, usable_field
-from monitoring.admin.display import (
-    VERDICT_TONES,
-    Tone,
-    badge,
-    duration,
-    window,
-)
+from monitoring.admin.display import VERDICT_TONES, Tone, badge, duration, window
 from monitoring.admin.notification import MAIL_HEADERS
 from monitoring.admin.strip import described, strip
 from monitoring.contexts import default_field
@@ -90,7 +84,7 @@ class RulePreview(MonitoringAdmin):
         panel: dict[str, Any] = {"errors": _errors(form)}
         if not panel["errors"]:
             try:
-                panel |= _shown(preview(row, timezone.now()))
+                panel |= _shown(_previewed(request, row))
             except InvalidValueError as error:
                 panel["errors"] = [str(error)]
         panel |= {
@@ -107,7 +101,7 @@ class RulePreview(MonitoringAdmin):
         if _errors(form):
             raise Http404
         try:
-            mail = preview(form.instance, timezone.now()).mail
+            mail = _previewed(request, form.instance).mail
         except InvalidValueError:
             raise Http404 from None
         return HttpResponse(mail.html_body, headers=MAIL_HEADERS)
@@ -135,7 +129,7 @@ class RulePreview(MonitoringAdmin):
         if row.task_name and "task_name" not in form.errors:
             notes["task_name"] = self._task_note(request, row.task_name, runs)
         if "lookback_hours" not in form.errors:
-            notes["lookback_hours"] = _lookback_note(row, runs)
+            notes["lookback_hours"] = _lookback_note(request, row, runs)
         return notes
 
     def _task_note(
@@ -284,6 +278,10 @@ def _errors(form: Any) -> list[str]:
     ]
 
 
+def _previewed(request: HttpRequest, row: MonitorRule) -> Preview:
+    return preview(row, timezone.now(), tells_log=may_view(request, BackgroundTask))
+
+
 def _shown(found: Preview) -> dict[str, Any]:
     kind = found.verdict.kind.value
     return {
@@ -298,10 +296,11 @@ def _shown(found: Preview) -> dict[str, Any]:
     }
 
 
-def _lookback_note(row: MonitorRule, runs: list[Execution]) -> dict[str, Any]:
+def _lookback_note(request: HttpRequest, row: MonitorRule, runs: list[Execution]) -> dict[str, Any]:
     """Return the window in words, and a longer one if the task's rhythm needs it."""
     note: dict[str, Any] = {"text": window(row.lookback_hours)}
-    scheduled = longest_wait(row.task_name, timezone.now()) if row.task_name else None
+    is_readable = row.task_name and may_view(request, PeriodicTask)
+    scheduled = longest_wait(row.task_name, timezone.now()) if is_readable else None
     observed = longest_gap([one.started_at for one in runs])
     gap = scheduled or observed
     if gap is None or row.lookback_hours * 3600 >= gap.total_seconds():

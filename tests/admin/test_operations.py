@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+import time_machine
 from celery import current_app
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
@@ -18,7 +20,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from monitoring.models import AlertEvent, MonitorRule
 from tests.admin.conftest import client_of, staff
 from tests.admin.data import url
-from tests.factories import execution, rule
+from tests.factories import NOW, execution, rule, superuser
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +54,31 @@ class TestSnooze:
         assert complaint in str(next(iter(response.context["messages"])))
         row.refresh_from_db()
         assert row.snoozed_until is None
+
+    @pytest.mark.parametrize(
+        ("form", "ends"),
+        [
+            ({"length": "1"}, datetime(2026, 3, 10, 13, tzinfo=UTC)),
+            ({"length": "4"}, datetime(2026, 3, 10, 16, tzinfo=UTC)),
+            ({"length": "tomorrow"}, datetime(2026, 3, 11, 8, tzinfo=UTC)),
+            (
+                {"length": "custom", "until": "2026-03-20T06:30"},
+                datetime(2026, 3, 20, 5, 30, tzinfo=UTC),
+            ),
+            ({"length": "wake"}, None),
+        ],
+    )
+    def test_ends_when_the_user_says_in_their_time_zone(
+        self, root: Client, settings: Any, form: dict[str, str], ends: datetime | None
+    ) -> None:
+        settings.TIME_ZONE = "Europe/Berlin"
+        row = rule("sync", snoozed_until=NOW + timedelta(days=1))
+        with time_machine.travel(NOW, tick=False):
+            client = client_of(superuser())
+            client.post(url(MonitorRule, "snooze", row.pk), form)
+
+        row.refresh_from_db()
+        assert row.snoozed_until == ends
 
     def test_is_in_the_log_of_the_rule(self, root: Client) -> None:
         row = rule("sync")
@@ -118,6 +145,26 @@ class TestThePreview:
         assert "Last executions" not in found["panel"]
         assert "Because of" not in found["panel"]
 
+    @pytest.mark.parametrize("page", ["preview_mail", "test_mail"])
+    def test_tells_of_an_error_in_its_mail_only_those_who_may_view_executions(
+        self, ed: Client, page: str
+    ) -> None:
+        user = get_user_model().objects.get(username="ed")
+        get_user_model().objects.filter(pk=user.pk).update(email="ed@example.com")
+        ran = execution("sync", "Stopped", started=timezone.now(), errors="KeyError: 'balance'")
+        row = rule("sync")
+        for may_view in (False, True):
+            if may_view:
+                user.user_permissions.add(Permission.objects.get(codename="view_backgroundtask"))
+            args = [row.pk] if page == "test_mail" else []
+            address = reverse(f"admin:monitoring_monitorrule_{page}", args=args)
+            response = ed.post(address, PREVIEWED)
+            sent = str(mail.outbox[-1].message()) if page == "test_mail" else ""
+            said = sent + response.content.decode()
+
+            assert "sync is Stopped" in said
+            assert ("balance" in said, ran.task_id in said) == (may_view, may_view)
+
     def test_of_a_context_model_out_of_bounds_is_refused(self, ed: Client) -> None:
         typed = PREVIEWED | {
             "context_model": "auth.User",
@@ -155,6 +202,14 @@ class TestThePreview:
         found = notes["lookback_hours"]
         assert (found.get("warning"), found.get("suggestion")) == (warning, suggestion)
         assert notes["task_name"] == {"text": "Known: scheduled. No execution recorded yet."}
+
+    def test_tells_of_a_schedule_only_those_who_may_view_periodic_tasks(self, ed: Client) -> None:
+        schedule = IntervalSchedule.objects.create(every=2, period="hours")
+        PeriodicTask.objects.create(name="Sync", task="sync", interval=schedule)
+
+        notes = ed.post(reverse("admin:monitoring_monitorrule_preview"), PREVIEWED).json()["notes"]
+
+        assert notes["lookback_hours"] == {"text": "Last hour"}
 
     def test_of_a_rule_that_is_gone_is_refused(self, root: Client) -> None:
         address = reverse("admin:monitoring_monitorrule_preview") + "?rule=999"
