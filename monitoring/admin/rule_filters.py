@@ -62,6 +62,7 @@ class VerdictFilter(ChoiceFilter):
     fixed_choices = (
         ("ok", _("OK")),
         ("failing", _("Failing")),
+        ("in_progress", _("In progress")),
         ("unknown", _("Unknown")),
         ("never", _("Never checked")),
     )
@@ -72,6 +73,7 @@ class VerdictFilter(ChoiceFilter):
         value = self.value()
         verdicts: dict[str | None, list[str]] = {
             "ok": ["ok"],
+            "in_progress": ["in_progress"],
             "unknown": ["unknown"],
             "failing": [kind.value for kind in FAILING],
         }

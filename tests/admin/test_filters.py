@@ -33,6 +33,28 @@ def test_a_task_can_be_typed_on_each_list(root: Client, model: type[Any]) -> Non
     assert '<input type="text" name="task_name" value="" aria-label="Task"' in page
 
 
+@pytest.mark.parametrize(
+    ("state", "found"),
+    [
+        ("ok", ["A"]),
+        ("failing", ["B", "C"]),
+        ("in_progress", ["D"]),
+        ("unknown", ["E"]),
+        ("never", ["F", "G"]),
+    ],
+)
+def test_rules_are_found_by_what_the_last_check_said(
+    root: Client, state: str, found: list[str]
+) -> None:
+    said = ("ok", "no_execution", "status_mismatch", "in_progress", "unknown", "")
+    for name, verdict in zip("ABCDEF", said, strict=True):
+        state_of(rule(name, name=name), verdict)
+    state_of(rule("g", name="G"), "ok")
+    MonitorRule.objects.filter(name="G").update(task_name="pointed elsewhere")
+
+    assert names(root, state=state) == found
+
+
 def test_rules_are_found_by_their_task(root: Client) -> None:
     rule("sync", name="A")
     rule("synchronise", name="B")
