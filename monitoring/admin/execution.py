@@ -31,6 +31,7 @@ _MOST_LINKS = 20
 
 @admin.register(BackgroundTask)
 class ExecutionAdmin(HistoryExport):
+    change_form_template = "admin/monitoring/backgroundtask/change_form.html"
     list_display = (
         "status_badge",
         "task",

@@ -128,6 +128,16 @@ def test_each_part_is_told_only_to_those_who_may_view_its_rows() -> None:
         assert all(other not in said for other in (*kinds.values(), "Message") if other != kind)
 
 
+def test_executions_and_events_lead_to_it_those_who_may_open_it(root: Client) -> None:
+    rows = [execution("a&b"), event("a&b")]
+    watcher = client_of(staff("watcher", "view_alertevent", "view_backgroundtask"))
+
+    for row in rows:
+        address = url(type(row), "change", row.pk)
+        assert f'href="{ADDRESS}?task_name=a%26b"' in root.get(address).content.decode()
+        assert ADDRESS not in watcher.get(address).content.decode()
+
+
 def test_names_are_shown_as_text(root: Client) -> None:
     execution(HOSTILE)
 
