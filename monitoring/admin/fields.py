@@ -1,10 +1,11 @@
-"""The form field for the lists of a rule: django-jsonform draws it, the core judges it."""
+"""Fields of the rule form. Its lists: django-jsonform draws them, the core judges them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.functional import Promise
 from django.utils.text import capfirst
@@ -14,6 +15,15 @@ from django_jsonform.widgets import JSONFormWidget
 
 from monitoring.core.fields import InvalidValueError
 from monitoring.core.texts import storable
+
+
+class NumberInput(forms.NumberInput):
+    """Shows a whole number as one: 25, not 25.0."""
+
+    def format_value(self, value: Any) -> str | None:
+        is_whole = isinstance(value, float) and value.is_integer()
+        text: str | None = super().format_value(int(value) if is_whole else value)
+        return text
 
 
 class ListWidget(JSONFormWidget):  # type: ignore[misc]

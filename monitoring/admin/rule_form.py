@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.context_access import ContextRefusedError, User, require
-from monitoring.admin.fields import ListField
+from monitoring.admin.fields import ListField, NumberInput
 from monitoring.core.fields import read_all_addresses, read_context, read_names, read_statuses
 from monitoring.models import MonitorRule, TaskStatus
 from monitoring.models.rule import default_expected_statuses
@@ -93,6 +93,9 @@ class RuleForm(_Form):
         }
         widgets = {
             "description": forms.Textarea(attrs={"rows": 4}),
+            "lookback_hours": NumberInput,
+            "max_runtime_minutes": NumberInput,
+            "remind_hours": NumberInput,
             "context_model": forms.TextInput(attrs={"class": "vTextField"}),
         }
 

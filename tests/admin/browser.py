@@ -85,6 +85,7 @@ def shoot(page: Page, name: str) -> None:
     if not os.environ.get("SCREENSHOTS"):
         return
     SCREENSHOTS.mkdir(exist_ok=True)
+    page.wait_for_load_state("networkidle")
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for width, pixels in WIDTHS.items():

@@ -167,6 +167,15 @@ def test_a_change_is_logged_with_the_fields_that_changed(ed: Client) -> None:
     assert entry.get_change_message() == "Changed Look back, in hours and Notify."
 
 
+def test_numbers_are_shown_as_one_would_write_them(ed: Client) -> None:
+    row = save(ed, lookback_hours="25", remind_hours="0", max_runtime_minutes="1.25")
+
+    page = ed.get(url(MonitorRule, "change", row.pk)).content.decode()
+
+    for name, value in (("lookback_hours", 25), ("remind_hours", 0), ("max_runtime_minutes", 1.25)):
+        assert f'<input type="number" name="{name}" value="{value}"' in page
+
+
 def test_saving_without_a_change_logs_none(ed: Client) -> None:
     row = save(ed, expected_statuses='["Completed", "Running"]', notify_to='["a@example.com"]')
 
