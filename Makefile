@@ -17,7 +17,7 @@ QUICK := not door and not fault and not browser and not slow and not bench
 SQLITE := env -u DATABASE_URL -u CELERY_BROKER_URL -u EMAIL_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench \
+.PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench pictures \
 	lint check format messages wheel environment
 
 help: ## list the targets
@@ -53,6 +53,9 @@ test-mariadb: environment
 
 bench: environment ## measure the check against the obvious loop
 	$(SQLITE) $(BIN)/python -m pytest -m bench -n 0 -p no:randomly -s
+
+pictures: environment ## try the admin in a browser, and write pictures of its pages to .screenshots
+	SCREENSHOTS=1 $(SQLITE) $(PYTEST) -m browser
 
 lint: environment ## style, types and layers
 	$(BIN)/ruff check .
