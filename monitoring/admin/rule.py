@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
@@ -128,6 +128,13 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
 
     def attach_detail(self, request: HttpRequest, row: MonitorRule) -> None:
         self.attach(request, [row])
+
+    def save_model(self, request: HttpRequest, obj: MonitorRule, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "task_name" in form.changed_data:
+            note = self._task_note(request, obj.task_name, self._runs_of(request, obj.task_name))
+            if "warning" in note:
+                self.message_user(request, f"{obj.task_name}: {note['warning']}", messages.WARNING)
 
     @admin.display(description=_("task"), ordering="task_name")
     def task(self, row: MonitorRule) -> str:

@@ -24,11 +24,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from monitoring import doors, interventions
-from monitoring.admin.base import ONE_ROW, MonitoringAdmin, log, may_view, url
+from monitoring.admin.base import ONE_ROW, MonitoringAdmin, log, may_view_executions, url
 from monitoring.admin.display import instant
 from monitoring.channels.email import DeliveryError, Mailer
 from monitoring.core.fields import InvalidValueError, is_address
-from monitoring.models import BackgroundTask, MonitorRule, Notification, NotificationState
+from monitoring.models import MonitorRule, Notification, NotificationState
 from monitoring.previews import preview
 from monitoring.reports import Report
 
@@ -237,7 +237,7 @@ class RuleOperations(MonitoringAdmin):
             self.message_user(request, text, messages.ERROR)
             return
         try:
-            _mail(row, address, tells_log=may_view(request, BackgroundTask))
+            _mail(row, address, tells_log=may_view_executions(request))
         except (DeliveryError, InvalidValueError) as error:
             self.message_user(request, str(error), messages.ERROR)
         else:

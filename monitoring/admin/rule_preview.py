@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 
 from celery import current_app
 from django.apps import apps
-from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDenied
 from django.db import DatabaseError
@@ -27,7 +26,7 @@ from monitoring.admin.base import MonitoringAdmin, may_view, may_view_executions
 from monitoring.admin.context_access import may_use, usable_field
 from monitoring.admin.display import VERDICT_TONES, Tone, badge, duration, window
 from monitoring.admin.notification import MAIL_HEADERS
-from monitoring.admin.strip import described, strip
+from monitoring.admin.strip import described, strip, with_last_run
 from monitoring.contexts import default_field
 from monitoring.core.fields import InvalidValueError
 from monitoring.core.names import did_you_mean
@@ -141,23 +140,16 @@ class RulePreview(MonitoringAdmin):
         where = self._known_tasks(request)
         if task_name not in where:
             return {"warning": self._unseen(request, task_name, list(where))}
-        if not may_view(request, BackgroundTask):
+        if not may_view_executions(request):
             return {"text": _("Known: %s.") % where[task_name]}
         return {"text": _("Known: %s. No execution recorded yet.") % where[task_name]}
 
     def _unseen(self, request: HttpRequest, task_name: str, known: list[str]) -> str:
         """Return a warning of a name that this user cannot have found anywhere."""
         hint = did_you_mean(task_name, known) or "."
-        if may_view(request, BackgroundTask):
+        if may_view_executions(request):
             return _("No task of this name was ever seen here%s") % hint
         return _("No task of this name is known, apart from those that have run%s") % hint
-
-    def save_model(self, request: HttpRequest, obj: MonitorRule, form: Any, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if "task_name" in form.changed_data:
-            note = self._task_note(request, obj.task_name, self._runs_of(request, obj.task_name))
-            if "warning" in note:
-                self.message_user(request, f"{obj.task_name}: {note['warning']}", messages.WARNING)
 
     # Suggestions
 
@@ -182,8 +174,8 @@ class RulePreview(MonitoringAdmin):
         found = [pair for pair in found if typed in pair[0].casefold()]
         found.sort(key=partial(_rank, typed))
         found = found[:MOST_SUGGESTIONS]
-        if asked["field"] == "task_name" and may_view(request, BackgroundTask):
-            found = _with_last_run(found)
+        if asked["field"] == "task_name" and may_view_executions(request):
+            found = with_last_run(found)
         return JsonResponse({"options": found})
 
     def _known_tasks(self, request: HttpRequest) -> dict[str, str]:
@@ -201,17 +193,6 @@ class RulePreview(MonitoringAdmin):
             for name in names:
                 seen.setdefault(name, []).append(remark)
         return {name: ", ".join(remarks) for name, remarks in seen.items()}
-
-
-def _with_last_run(tasks: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return tasks and where they were seen, with when they last ran, for one query."""
-    now = timezone.now()
-    runs = recent((name for name, _remark in tasks), 1)
-    last = {name: duration(now - found[0].started_at) for name, found in runs.items() if found}
-    return [
-        (name, f"{remark}, {_('last %s ago') % last[name]}" if name in last else remark)
-        for name, remark in tasks
-    ]
 
 
 def _models(request: HttpRequest) -> list[tuple[str, str]]:
@@ -279,7 +260,7 @@ def _errors(form: Any) -> list[str]:
 
 
 def _previewed(request: HttpRequest, row: MonitorRule) -> Preview:
-    return preview(row, timezone.now(), tells_log=may_view(request, BackgroundTask))
+    return preview(row, timezone.now(), tells_log=may_view_executions(request))
 
 
 def _shown(found: Preview) -> dict[str, Any]:

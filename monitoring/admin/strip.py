@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from monitoring.admin.display import EMPTY, STATUS_TONES, Tone, duration, instant
 from monitoring.core.statuses import Status
 from monitoring.core.values import Execution
+from monitoring.tasklogs.history import recent
 
 MARKS: Mapping[Status, str] = {
     Status.PENDING: "·",
@@ -47,3 +49,14 @@ def described(one: Execution) -> str:
     if one.finished_at is not None:
         text += f", {duration(one.finished_at - one.started_at)}"
     return text
+
+
+def with_last_run(tasks: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return tasks and where they were seen, with when they last ran, for one query."""
+    now = timezone.now()
+    runs = recent((name for name, _remark in tasks), 1)
+    last = {name: duration(now - found[0].started_at) for name, found in runs.items() if found}
+    return [
+        (name, f"{remark}, {_('last %s ago') % last[name]}" if name in last else remark)
+        for name, remark in tasks
+    ]

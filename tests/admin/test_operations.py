@@ -155,7 +155,11 @@ class TestThePreview:
         row = rule("sync")
         for may_view in (False, True):
             if may_view:
-                user.user_permissions.add(Permission.objects.get(codename="view_backgroundtask"))
+                wanted = {
+                    "content_type__app_label": "monitoring",
+                    "codename": "view_backgroundtask",
+                }
+                user.user_permissions.add(Permission.objects.get(**wanted))
             args = [row.pk] if page == "test_mail" else []
             address = reverse(f"admin:monitoring_monitorrule_{page}", args=args)
             response = ed.post(address, PREVIEWED)
