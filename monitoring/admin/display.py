@@ -86,6 +86,11 @@ def aside(text: str | Promise) -> SafeString:
     return format_html('<span class="monitoring-aside">{}</span>', text)
 
 
+def below(text: str | Promise) -> SafeString:
+    """Return the second line of a cell."""
+    return format_html('<span class="monitoring-below">{}</span>', text)
+
+
 def preformatted(text: str) -> SafeString | str:
     """Return foreign text line by line as it is, scrollable when it is long."""
     if not text:

@@ -21,7 +21,17 @@ from monitoring.admin.base import (
     may_view,
     may_view_executions,
 )
-from monitoring.admin.display import EMPTY, Tone, aside, badge, duration, instant, listed, window
+from monitoring.admin.display import (
+    EMPTY,
+    Tone,
+    aside,
+    badge,
+    below,
+    duration,
+    instant,
+    listed,
+    window,
+)
 from monitoring.admin.exchange import RuleExchangeMixin
 from monitoring.admin.rule_filters import (
     AlertFilter,
@@ -47,16 +57,14 @@ STRIP_IN_LIST = 10
 class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
     form = RuleForm
     list_display = (
-        "name",
-        "state",
-        "history_strip",
-        "open_event",
-        "last_run",
-        "last_checked",
-        "task",
+        "name_and_task",
+        "state_and_event",
+        "last_runs",
+        "checked",
         "expected",
         "lookback",
     )
+    list_display_links = ("name_and_task",)
     list_filter = (VerdictFilter, "enabled", AlertFilter, SnoozeFilter, TaskFilter, RecipientFilter)
     search_fields = ("name", "task_name", "notify_to")
     search_help_text = _("Part of the rule's name, the task's name or an address.")
@@ -136,9 +144,18 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
             if "warning" in note:
                 self.message_user(request, f"{obj.task_name}: {note['warning']}", messages.WARNING)
 
-    @admin.display(description=_("task"), ordering="task_name")
-    def task(self, row: MonitorRule) -> str:
-        return str(row.task_name)
+    @admin.display(description=_("rule"), ordering="name")
+    def name_and_task(self, row: MonitorRule) -> str:
+        return format_html("{}{}", row.name, below(aside(row.task_name)))
+
+    @admin.display(description=_("state"))
+    def state_and_event(self, row: MonitorRule) -> str:
+        event: AlertEvent | None = vars(row).get("event_now")
+        if event is None:
+            return self.state(row)
+        open_for = _("open for %s") % duration(timezone.now() - event.opened_at)
+        opened = link(self.admin_site, AlertEvent, event.pk, open_for)
+        return format_html("{}{}", self.state(row), below(opened))
 
     @admin.display(description=_("state"))
     def state(self, row: MonitorRule) -> str:
@@ -176,6 +193,14 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
         ago = _("%s ago") % duration(timezone.now() - now.last_checked_at)
         return format_html("{} {}", instant(now.last_checked_at), aside(ago))
 
+    @admin.display(description=_("checked"))
+    def checked(self, row: MonitorRule) -> str:
+        now: RuleState | None = vars(row).get("state_now")
+        if now is None or now.last_checked_at is None:
+            return EMPTY
+        ago = _("%s ago") % duration(timezone.now() - now.last_checked_at)
+        return format_html('<span title="{}">{}</span>', instant(now.last_checked_at), ago)
+
     @admin.display(description=_("history"))
     def history(self, row: MonitorRule) -> str:
         return format_html(
@@ -193,17 +218,14 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
         return window(row.lookback_hours)
 
     @admin.display(description=_("last executions"))
-    def history_strip(self, row: MonitorRule) -> str:
-        return strip(vars(row).get("runs", ()))
-
-    @admin.display(description=_("last execution"))
-    def last_run(self, row: MonitorRule) -> str:
+    def last_runs(self, row: MonitorRule) -> str:
         runs = vars(row).get("runs")
         if not runs:
             return EMPTY
         newest = runs[0]
         ago = _("%s ago") % duration(timezone.now() - newest.started_at)
-        return execution_link(self.admin_site, newest.pk, ago)
+        newest_run = execution_link(self.admin_site, newest.pk, ago)
+        return format_html("{}{}", strip(runs), below(newest_run))
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Start a duplicate with what the other rule says; see the button of that name."""

@@ -86,7 +86,7 @@ def test_from_a_failing_rule_to_its_event_its_execution_and_its_mail(page: Page)
 
     page.goto(url(MonitorRule, "changelist"))
     expect(page.locator("#result_list")).to_contain_text("Status mismatch, 3 checks")
-    page.locator(".field-open_event a").first.click()
+    page.get_by_role("link", name="open for").first.click()
     expect(page).to_have_url(re.compile(url(AlertEvent, "change", rows[AlertEvent].pk)))
     page.get_by_role("link", name="[ALERT] generate_daily_report").click()
     mail = page.frame_locator("iframe.monitoring-mail")

@@ -271,7 +271,7 @@ def test_the_list_of_rules_says_what_the_last_check_found(
 
     page = facts(body(root, url(MonitorRule, "changelist")))
 
-    assert f"sync rule {words} - - - " in page
+    assert f"sync rule sync {words} - " in page
 
 
 def test_a_rule_that_was_pointed_elsewhere_is_not_checked_yet(root: Client) -> None:
@@ -285,7 +285,7 @@ def test_a_rule_that_was_pointed_elsewhere_is_not_checked_yet(root: Client) -> N
 def test_a_disabled_rule_says_so_instead_of_an_old_state(root: Client) -> None:
     state_of(rule("sync", enabled=False), "ok")
 
-    assert "sync rule Disabled -" in facts(body(root, url(MonitorRule, "changelist")))
+    assert "sync rule sync Disabled -" in facts(body(root, url(MonitorRule, "changelist")))
 
 
 def test_a_rule_links_to_its_open_event_its_history_and_its_executions(root: Client) -> None:
