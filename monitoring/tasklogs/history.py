@@ -8,8 +8,9 @@ from typing import Any
 
 from django.db import connections
 
+from monitoring.contexts import resolve, types_of
 from monitoring.core.statuses import FINISHED
-from monitoring.core.values import Execution
+from monitoring.core.values import Execution, Rule
 from monitoring.models.raw_values import as_utc
 from monitoring.tasklogs.base import TaskLog, UnknownStatusError
 from monitoring.tasklogs.reading import executions
@@ -101,6 +102,23 @@ def between(task_name: str, start: datetime, end: datetime, most: int) -> list[E
     )
     rows = rows.order_by("-log_start", "-pk")[:most]
     return [one for _, one in executions(log, rows, {}) if one.task_name == task_name]
+
+
+def past(rule: Rule, start: datetime, end: datetime, most: int) -> list[Execution]:
+    """Return the executions that a rule would have looked at, by start, the newest `most`.
+
+    Raises ContextError if the rule's context cannot be applied.
+    """
+    log = task_log()
+    rows = log.started_rows().filter(
+        log.of_tasks([rule.task_name]), log_start__gte=start, log_start__lte=end
+    )
+    found = list(executions(log, rows.order_by("-log_start", "-pk")[:most], {}))
+    if rule.context is not None:
+        model, path = resolve(rule.context)
+        types = types_of(model, path, {context_id for context_id, _ in found})
+        found = [pair for pair in found if types.get(pair[0]) == rule.context.type]
+    return [one for _, one in reversed(found) if one.task_name == rule.task_name]
 
 
 def find_pk(task_id: str) -> Any:

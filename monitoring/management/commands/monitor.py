@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from monitoring import doors, periodic_tasks
 from monitoring.core.gaps import gap_text
+from monitoring.management.commands import _backtest as backtest
 from monitoring.management.commands import _exchange as exchange
 from monitoring.reports import Report
 
@@ -63,7 +64,8 @@ class Command(BaseCommand):
             "--every", type=int, default=5, metavar="MINUTES", help="how often (default: 5)"
         )
 
-        for subparser in (check, deliver, install, *exchange.add_subcommands(commands)):
+        others = (backtest.add_subcommand(commands), *exchange.add_subcommands(commands))
+        for subparser in (check, deliver, install, *others):
             _accept_common_options(subparser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -72,6 +74,8 @@ class Command(BaseCommand):
                 self._install_schedules(options["every"])
             case "deliver":
                 self._deliver(as_json=options["json"])
+            case "backtest":
+                self._backtest(options)
             case "import":
                 exchange.run_import(
                     options["file"], dry_run=options["dry_run"], write=self.stdout.write
@@ -99,6 +103,13 @@ class Command(BaseCommand):
                 f"{done['deferred']} to be tried again; {done['owed']} still owed"
             )
         sys.exit(SOME_OWED if done["owed"] else ALL_OK)
+
+    def _backtest(self, options: dict[str, Any]) -> None:
+        problems = backtest.run(options, self.stdout.write)
+        for problem in problems:
+            self.stderr.write(self.style.ERROR(problem))
+        if problems:
+            sys.exit(COULD_NOT_CHECK)
 
     def _export(self, format_: str, path: Path | None) -> None:
         exported = exchange.exported(format_)

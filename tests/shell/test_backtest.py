@@ -1,0 +1,186 @@
+"""A backtest says what checks would have done: held against checks that were done."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.core.management import CommandError, call_command
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from monitoring import doors
+from monitoring.core.backtest import backtest
+from monitoring.core.statuses import Status
+from monitoring.core.values import Execution
+from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, MonitorRun, Notification
+from monitoring.rule_rows import read_instance
+from tests.factories import NOW, ago, execution, rule
+from tests.gap.models import IngestorSession
+
+EVERY = timedelta(minutes=10)
+CHECKS = [NOW + number * EVERY for number in range(14)]
+
+runs = st.lists(
+    st.tuples(
+        st.integers(-40, 140),  # start, in minutes after the first check
+        st.integers(1, 50),  # how long it took
+        st.sampled_from([Status.COMPLETED, Status.COMPLETED, Status.STOPPED, Status.CANCELLED]),
+    ),
+    max_size=8,
+    unique_by=lambda run: run[0],
+)
+rules = st.fixed_dictionaries(
+    {
+        "lookback_hours": st.sampled_from([0.25, 0.5, 1]),
+        "alert_after": st.integers(1, 3),
+        "remind_hours": st.sampled_from([None, 0, 0.5]),
+        "notify_on_recovery": st.booleans(),
+        "while_running": st.sampled_from(["wait", "judge"]),
+        "max_runtime_minutes": st.sampled_from([None, 15]),
+    }
+)
+
+
+class TestAHistoryOfAnyKind(TestCase):
+    @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+    @given(history=runs, fields=rules)
+    @pytest.mark.fault
+    def test_is_replayed_as_the_checks_took_it(
+        self, history: list[tuple[int, int, Status]], fields: dict[str, Any]
+    ) -> None:
+        for model in (Notification, AlertEvent, MonitorRun, MonitorRule, BackgroundTask):
+            model._default_manager.all().delete()
+        execution("heartbeat", started=ago(days=30))
+        watched = rule("sync", notify_to=["ops@example.com"], **fields)
+        past = sorted(
+            (
+                Execution(
+                    number,
+                    "sync",
+                    status,
+                    NOW + timedelta(minutes=start),
+                    NOW + timedelta(minutes=start + took),
+                )
+                for number, (start, took, status) in enumerate(history)
+            ),
+            key=lambda one: one.started_at,
+        )
+
+        for now in CHECKS:
+            self.live(past, now)
+        found = backtest(
+            read_instance(watched, watched_since=ago(days=30)), past, CHECKS, ago(days=30)
+        )
+
+        events = AlertEvent.objects.order_by("pk").values_list("opened_at", "resolved_at")
+        assert [(one.opened_at, one.resolved_at) for one in found.incidents] == list(events)
+        assert found.messages == Notification.objects.count()
+
+    def live(self, past: list[Execution], now: datetime) -> None:
+        """Let the log be as it was at a time, and check."""
+        BackgroundTask.objects.filter(task_name="sync").delete()
+        for one in past:
+            if one.started_at <= now:
+                is_over = one.finished_at is not None and one.finished_at <= now
+                execution(
+                    "sync",
+                    one.status if is_over else "Running",
+                    started=one.started_at,
+                    finished_at=one.finished_at if is_over else None,
+                )
+        with time_machine.travel(now, tick=False), self.captureOnCommitCallbacks(execute=True):
+            doors.check((), {})
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("clock")
+class TestTheCommand:
+    def run(self, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+        call_command("monitor", "backtest", *options)
+        return capsys.readouterr().out
+
+    def test_says_what_each_rule_would_have_done(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync", lookback_hours=25)
+        rule("never", lookback_hours=48)
+        for day in range(1, 11):
+            status = "Stopped" if day == 4 else "Completed"
+            finish = ago(days=day) + timedelta(minutes=10)
+            execution("sync", status, started=ago(days=day), finished_at=finish)
+
+        said = self.run(capsys, "--days", "8")
+
+        assert said.splitlines() == [
+            "sync rule: would have opened 1 event in 8 days: 1 failure; 2 messages",
+            "  2026-03-06 12:10 to 2026-03-07 12:10 UTC: Stopped, 2 messages",
+            "never rule: would have opened 1 event in 8 days: 1 failure; 1 message",
+            "  2026-03-02 12:00 to now: No execution found, 1 message",
+        ]
+
+    def test_admits_what_the_log_does_not_hold(self, capsys: pytest.CaptureFixture[str]) -> None:
+        rule("sync")
+        execution("sync", started=ago(hours=20))
+
+        assert "; the log covers 20 h of these" in self.run(capsys, "--days", "60")
+
+    def test_says_nothing_of_a_log_that_holds_nothing(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rule("sync")
+
+        assert "cannot be told: the log holds nothing of the last 60 days" in self.run(capsys)
+
+    def test_looks_only_at_the_kind_that_a_rule_watches(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        hourly = IngestorSession.objects.create(ingestor_type="Hourly")
+        rule("sync", context_model="gap.IngestorSession", context_type="Hourly", lookback_hours=30)
+        for day in range(1, 6):
+            execution("sync", started=ago(days=day), context_id=str(hourly.pk))
+            execution("sync", "Stopped", started=ago(days=day, hours=-1))
+
+        assert "no events" in self.run(capsys, "--days", "3")
+
+    def test_is_json_if_asked(self, capsys: pytest.CaptureFixture[str], old_log: None) -> None:
+        rule("sync", lookback_hours=48)
+
+        (found,) = json.loads(self.run(capsys, "--json", "--days", "2", "--every", "60"))
+
+        assert (found["rule"], found["checks"], found["messages"]) == ("sync rule", 49, 1)
+        assert found["events"][0]["verdict"] == "no_execution"
+
+    def test_writes_nothing(self, capsys: pytest.CaptureFixture[str], old_log: None) -> None:
+        rule("sync")
+
+        self.run(capsys)
+
+        for model in (AlertEvent, Notification, MonitorRun):
+            assert not model._default_manager.exists()
+
+    @pytest.mark.parametrize(
+        ("options", "complaint"),
+        [
+            (["--days", "0"], "--days must be from 1 to 400, got 0"),
+            (["--every", "0"], "--every must be at least 1 minute, got 0"),
+        ],
+    )
+    def test_refuses_what_it_cannot_do(self, options: list[str], complaint: str) -> None:
+        with pytest.raises(CommandError, match=complaint):
+            call_command("monitor", "backtest", *options)
+
+    def test_ends_with_2_if_a_rule_cannot_be_replayed(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync", context_model="gap.Gone", context_field="x", context_type="y")
+
+        with pytest.raises(SystemExit) as ended:
+            call_command("monitor", "backtest")
+
+        assert ended.value.code == 2
+        assert "is not an installed model" in capsys.readouterr().err
