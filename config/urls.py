@@ -1,10 +1,11 @@
-"""URLs of this project: everything is the admin."""
+"""URLs of this project: the admin, and what outside services ask."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
+    path("monitoring/", include("monitoring.urls")),
 ]

@@ -66,6 +66,10 @@ class Settings:
     """Hold the alert of a rule for up to an hour while a task it depends on has alerted."""
     DIGEST_ABOVE: int = 10
     """More messages than this to one recipient from one check become one mail; rules only."""
+    HEALTH_TOKEN: str = ""
+    """Who asks `health/` must know it; empty: nobody is answered."""
+    HEARTBEAT_URL: str = ""
+    """Called after a complete check with nothing owed, so that somebody outside misses us."""
 
     @property
     def keeps_own_log(self) -> bool:
@@ -87,6 +91,9 @@ _TYPES: dict[str, tuple[type, str]] = {
 }
 
 
+_ADDRESSES = ("BASE_URL", "HEARTBEAT_URL")
+
+
 def read_settings(given: object) -> tuple[Settings, list[str]]:
     """Return the settings and a complaint for each key that is unknown or of the wrong type."""
     if not isinstance(given, Mapping):
@@ -99,8 +106,9 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
             complaints.append(f"unknown key {key!r}{did_you_mean(str(key), known)}")
         elif not _fits(value, known[key]):
             complaints.append(f"{key} must be {_TYPES[known[key]][1]}, got {value!r}")
-        elif key == "BASE_URL" and value and not value.startswith(("https://", "http://")):
-            complaints.append(f"BASE_URL must start with https:// or http://, got {value!r}")
+        elif key in _ADDRESSES and value and not value.startswith(("https://", "http://")):
+            shown = repr(value) if key == "BASE_URL" else "something else"
+            complaints.append(f"{key} must start with https:// or http://, got {shown}")
         else:
             usable[key] = value
     return Settings(**usable), complaints

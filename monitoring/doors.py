@@ -11,9 +11,10 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-from monitoring import delivery, outbox
+from monitoring import delivery, health, outbox
 from monitoring.checker import run_check
 from monitoring.core.arguments import parse_arguments
+from monitoring.core.health import Facts
 from monitoring.delivery import Delivered
 from monitoring.reports import Report
 from monitoring.rulesets import select
@@ -72,6 +73,16 @@ def book_wakeup() -> timedelta | None:
 def has_due() -> bool:
     """Say whether the outbox owes anything now."""
     return outbox.has_due(timezone.now())
+
+
+def look() -> Facts:
+    """Return what can be seen of the monitor itself."""
+    return health.look(timezone.now())
+
+
+def send_heartbeat() -> bool:
+    """Tell whoever watches from outside that all is well, if it is."""
+    return health.send_heartbeat(timezone.now())
 
 
 def owed_count() -> int:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from django.core.exceptions import ValidationError
+from django.db.models import Max
 from django.db.models.signals import pre_save
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -119,6 +120,13 @@ def scheduled(now: datetime) -> list[Scheduled]:
         if isinstance(args, list) and isinstance(kwargs, dict):
             found.append(Scheduled(row.name, parse_arguments(args, kwargs, row.name)))
     return found
+
+
+def last_sent() -> datetime | None:
+    """Return when beat sent any task last; it notes that every three minutes."""
+    enabled = PeriodicTask.objects.filter(enabled=True, last_run_at__isnull=False)
+    last: datetime | None = enabled.aggregate(at=Max("last_run_at"))["at"]
+    return last
 
 
 def _refuse(instance: PeriodicTask, raw: bool = False, **_: Any) -> None:

@@ -46,6 +46,7 @@ def monitor_task_status(self: Task[..., Any], /, *args: object, **kwargs: object
         periodic_task = getattr(self.request, "periodic_task_name", None) or ""
         request = Request(task_id=str(self.request.id or ""), periodic_task=periodic_task)
         report = doors.check(args, kwargs, request=request, hand_over=hand_over_delivery)
+        doors.send_heartbeat()
     if report.problems:
         raise ValueError("\n".join(report.problems))
     return report.as_dict()
@@ -64,6 +65,7 @@ def deliver_notifications(self: Task[..., Any]) -> dict[str, int]:
     """
     done = doors.deliver()
     if not (self.request.called_directly or self.request.is_eager):
+        doors.send_heartbeat()
         wait = doors.book_wakeup()
         if wait is not None:
             deliver_notifications.apply_async(countdown=wait.total_seconds())

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from monitoring import doors, periodic_tasks
 from monitoring.core.gaps import gap_text
+from monitoring.health import as_dict
 from monitoring.management.commands import _backtest as backtest
 from monitoring.management.commands import _exchange as exchange
 from monitoring.reports import Report
@@ -19,6 +20,7 @@ from monitoring.reports import Report
 ALL_OK, SOME_FAILING, COULD_NOT_CHECK = 0, 1, 2
 SOME_NOT_WRITTEN = 1
 SOME_OWED = 1
+SOMETHING_WRONG = 1
 
 
 class Command(BaseCommand):
@@ -64,7 +66,14 @@ class Command(BaseCommand):
             "--every", type=int, default=5, metavar="MINUTES", help="how often (default: 5)"
         )
 
-        others = (backtest.add_subcommand(commands), *exchange.add_subcommands(commands))
+        health = commands.add_parser(
+            "health",
+            help="say whether the monitor itself is well",
+            description="Exit status: 0 the monitor is well, 1 something is wrong with it.",
+        )
+        health.add_argument("--json", action="store_true", help="print it as JSON")
+
+        others = (health, backtest.add_subcommand(commands), *exchange.add_subcommands(commands))
         for subparser in (check, deliver, install, *others):
             _accept_common_options(subparser)
 
@@ -74,6 +83,8 @@ class Command(BaseCommand):
                 self._install_schedules(options["every"])
             case "deliver":
                 self._deliver(as_json=options["json"])
+            case "health":
+                self._health(as_json=options["json"])
             case "backtest":
                 self._backtest(options)
             case "import":
@@ -104,6 +115,16 @@ class Command(BaseCommand):
             )
         sys.exit(SOME_OWED if done["owed"] else ALL_OK)
 
+    def _health(self, *, as_json: bool) -> None:
+        found = as_dict(doors.look())
+        if as_json:
+            self.stdout.write(json.dumps(found, indent=2))
+        else:
+            self.stdout.write(f"{found['status']}; {found['owed']} messages owed")
+            for problem in found["problems"]:
+                self.stderr.write(self.style.ERROR(f"  {problem['text']}"))
+        sys.exit(SOMETHING_WRONG if found["problems"] else ALL_OK)
+
     def _backtest(self, options: dict[str, Any]) -> None:
         problems = backtest.run(options, self.stdout.write)
         for problem in problems:
@@ -132,6 +153,8 @@ class Command(BaseCommand):
             # Python's own exit status for it is 1, which means "something is failing" here.
             text = f"could not check: {type(error).__name__}: {error}"
             raise CommandError(text, returncode=COULD_NOT_CHECK) from error
+        if not options["dry_run"]:
+            doors.send_heartbeat()
         if options["json"]:
             self.stdout.write(json.dumps(report.as_dict(), indent=2))
         else:
