@@ -20,15 +20,21 @@ PHASES: dict[Status, int] = {
     # Closes the attempt before: the row says "waits for its retry" until the retry runs.
     Status.INVALIDATED: 2,
     Status.RUNNING: 3,
-    Status.STOPPED: 5,
-    Status.COMPLETED: 6,
-    Status.CANCELLED: 7,
+    Status.STOPPED: 6,
+    Status.COMPLETED: 7,
+    Status.CANCELLED: 8,
 }
-_HANDED_BACK = 4
+_LOST = 4
+"""Phase of `Stopped` when its worker is taken for dead: a guess, so whatever is told wins."""
+_HANDED_BACK = 5
 """Phase of `Invalidated` when the same message comes again: after its run, before any outcome.
 
 Not every broker marks the message when it hands it out again, so an unmarked outcome must win.
 """
+TO_LOST = _LOST - PHASES[Status.RUNNING]
+"""How much later than a run the loss of its worker stands, in any attempt."""
+WORKER_LOST = "worker lost"
+"""The error of an execution whose worker is taken for dead."""
 _REDELIVERED = 10
 _ATTEMPT = 20
 MAX_ATTEMPT = 100_000_000
@@ -123,6 +129,25 @@ def merge(row: Record | None, signal: Record) -> Record:
         queue=row.queue or signal.queue,
         periodic_task_name=row.periodic_task_name or signal.periodic_task_name,
     )
+
+
+def lost(row: Record, now: datetime) -> Record:
+    """Return a running row after its worker was taken for dead; any other row as it is.
+
+    A later attempt moves the row on, and so does the real outcome of this one, however late.
+    """
+    if row.status is not Status.RUNNING:
+        return row
+    guess = Record(
+        task_id=row.task_id,
+        task_name=row.task_name,
+        status=Status.STOPPED,
+        position=row.position + TO_LOST,
+        last_update=now,
+        finished_at=now,
+        errors=WORKER_LOST,
+    )
+    return merge(row, guess)
 
 
 def _worker(row: Record, signal: Record) -> str:

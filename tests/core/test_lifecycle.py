@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from monitoring.core.lifecycle import (
     MAX_ATTEMPT,
     PHASES,
+    TO_LOST,
+    WORKER_LOST,
     Record,
+    lost,
     merge,
     position,
     recorded_status,
@@ -109,6 +112,16 @@ ORDERED = {
         position(RUNNING, 0, redelivered=True),
         position(INVALIDATED, 0, same_message=True, redelivered=True),
         position(COMPLETED, 0, redelivered=True),
+    ],
+    "a lost worker": [
+        position(RUNNING, 0),
+        position(RUNNING, 0) + TO_LOST,
+        position(INVALIDATED, 0, same_message=True),
+        position(STOPPED, 0),
+        position(RUNNING, 0, redelivered=True),
+        position(RUNNING, 0, redelivered=True) + TO_LOST,
+        position(STOPPED, 0, redelivered=True),
+        position(PENDING, 1),
     ],
     "a message given back to a broker that does not mark it": [
         position(RUNNING, 0),
@@ -444,6 +457,55 @@ def test_a_row_never_moves_backwards_while_signals_arrive_out_of_order() -> None
         assert places == sorted(places)
 
 
+# A worker that is taken for dead
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s is not RUNNING], ids=str)
+def test_only_a_running_execution_loses_its_worker(status: Status) -> None:
+    row = signal(status, 5)
+
+    assert lost(row, at(9)) == row
+
+
+def test_an_execution_that_lost_its_worker_is_stopped_and_says_so() -> None:
+    row = lost(signal(RUNNING, 5), at(9))
+
+    assert (row.status, row.errors, row.finished_at) == (STOPPED, WORKER_LOST, at(9))
+    assert (row.started_at, row.worker, row.context_id) == (at(5), "a@host", "42")
+
+
+@pytest.mark.parametrize("outcome", sorted(FINISHED), ids=str)
+def test_the_real_outcome_of_an_execution_thought_lost_wins_however_late(outcome: Status) -> None:
+    told = signal(outcome, 30, errors="so it went")
+
+    row = merge(lost(signal(RUNNING, 5), at(9)), told)
+
+    assert (row.status, row.errors, row.finished_at) == (outcome, "so it went", at(30))
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        signal(INVALIDATED, 30),
+        signal(INVALIDATED, 30, same_message=True),
+        signal(RUNNING, 30, redelivered=True),
+        signal(RUNNING, 30, retries=1),
+    ],
+    ids=["is retried", "is given back", "is handed out again", "runs again"],
+)
+def test_an_execution_thought_lost_goes_on_when_it(news: Record) -> None:
+    row = merge(lost(signal(RUNNING, 5), at(9)), news)
+
+    assert (row.status, row.errors, row.finished_at) == (news.status, "", None)
+
+
+@pytest.mark.parametrize("late", [PENDING, QUEUED, RUNNING], ids=str)
+def test_an_execution_thought_lost_is_not_revived_by_a_late(late: Status) -> None:
+    row = merge(lost(signal(RUNNING, 5), at(9)), signal(late, 4))
+
+    assert (row.status, row.errors) == (STOPPED, WORKER_LOST)
+
+
 # All lives
 
 
@@ -457,6 +519,22 @@ class Telling:
     def tell(self, status: Status, **facts: Any) -> None:
         self.minute += 1
         self.signals.append(signal(status, self.minute, **facts))
+
+    def lose(self) -> None:
+        """Let the worker of the last run be taken for dead."""
+        self.minute += 1
+        running = self.signals[-1]
+        self.signals.append(
+            Record(
+                task_id=running.task_id,
+                task_name=running.task_name,
+                status=STOPPED,
+                position=running.position + TO_LOST,
+                last_update=at(self.minute),
+                finished_at=at(self.minute),
+                errors=WORKER_LOST,
+            )
+        )
 
 
 @st.composite
@@ -473,6 +551,8 @@ def whole_lives(draw: st.DrawFn) -> list[Record]:
         if received:
             life.tell(QUEUED, retries=attempt, worker=worker)
         life.tell(RUNNING, retries=attempt, worker=worker)
+        if draw(st.booleans()):  # it was only slow, or its message comes again
+            life.lose()
         again = draw(st.sampled_from(["", "", "redelivered", "given back"]))
         if again:
             if again == "given back":
