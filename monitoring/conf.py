@@ -6,16 +6,19 @@ misspelt setting never silently does nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
-from typing import Any, cast
+from types import UnionType
+from typing import Any
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
 from monitoring.core.names import did_you_mean
+from monitoring.core.retention import DEFAULT_DAYS
 
 OWN_TASK_LOG = "monitoring.backgroundtask"
 
@@ -70,6 +73,14 @@ class Settings:
     """Who asks `health/` must know it; empty: nobody is answered."""
     HEARTBEAT_URL: str = ""
     """Called after a complete check with nothing owed, so that somebody outside misses us."""
+    RETENTION_DAYS: dict[str, int | None] = field(default_factory=lambda: dict(DEFAULT_DAYS))
+    """Days that each kind of history is kept; 0 or None: for ever."""
+    PRUNE_TASK_LOG: bool = False
+    """Let old executions be deleted from a task log that is not this app's own."""
+    WORKER_SILENT_MINUTES: float = 10
+    """Minutes without a heartbeat after which a worker is taken for lost; 0: never."""
+    LOST_AFTER_HOURS: float = 24
+    """Hours after which an execution that still runs is taken for lost; 0: never."""
 
     @property
     def keeps_own_log(self) -> bool:
@@ -82,12 +93,14 @@ class Settings:
         return self.RECORD and self.keeps_own_log
 
 
-_TYPES: dict[str, tuple[type, str]] = {
+_TYPES: dict[str, tuple[type | UnionType, str]] = {
     "str": (str, "a text"),
     "int": (int, "a whole number above 0"),
+    "float": (int | float, "a number, 0 or greater"),
     "bool": (bool, "True or False"),
     "list[str]": (list, "a list of texts"),
     "dict[str, str]": (dict, "a dictionary of texts"),
+    "dict[str, int | None]": (dict, "a dictionary of whole numbers, 0 or greater, or None"),
 }
 
 
@@ -109,22 +122,47 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
         elif key in _ADDRESSES and value and not value.startswith(("https://", "http://")):
             shown = repr(value) if key == "BASE_URL" else "something else"
             complaints.append(f"{key} must start with https:// or http://, got {shown}")
+        elif key == "RETENTION_DAYS":
+            complaints += _unknown_kinds(value)
+            # Whoever shortens one kind has not said anything of the others.
+            usable[key] = {kind: value.get(kind, days) for kind, days in DEFAULT_DAYS.items()}
         else:
             usable[key] = value
     return Settings(**usable), complaints
 
 
-def _fits(value: object, wanted: str) -> bool:
-    kind, _ = _TYPES[wanted]
+def _fits(value: Any, wanted: str) -> bool:
+    if isinstance(value, bool) and wanted != "bool":
+        return False  # Python takes it for a number
+    kind: Any = _TYPES[wanted][0]
     if not isinstance(value, kind):
         return False
-    if kind is int:
-        return not isinstance(value, bool) and cast(int, value) > 0
-    if isinstance(value, list):
-        return all(isinstance(item, str) for item in value)
-    if isinstance(value, dict):
-        return all(isinstance(item, str) for pair in value.items() for item in pair)
+    match wanted:
+        case "int":
+            return bool(value > 0)
+        case "float":
+            return bool(0 <= value < math.inf)
+        case "list[str]":
+            return all(isinstance(item, str) for item in value)
+        case "dict[str, str]":
+            return all(isinstance(item, str) for pair in value.items() for item in pair)
+        case "dict[str, int | None]":
+            return all(_is_count_or_none(item) for item in value.values())
     return True
+
+
+def _is_count_or_none(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    return value is None or (isinstance(value, int) and value >= 0)
+
+
+def _unknown_kinds(days: Mapping[Any, Any]) -> Iterator[str]:
+    for kind in days:
+        if kind not in DEFAULT_DAYS:
+            known = ", ".join(DEFAULT_DAYS)
+            hint = did_you_mean(str(kind), DEFAULT_DAYS) or f": known are {known}"
+            yield f"RETENTION_DAYS has an unknown kind {kind!r}{hint}"
 
 
 @lru_cache(maxsize=1)

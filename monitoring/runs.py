@@ -12,15 +12,13 @@ from django.utils import timezone
 
 from monitoring import periodic_tasks
 from monitoring.conf import get_settings
-from monitoring.core.gaps import SAME_CHECK, is_backlog, not_checked_from
+from monitoring.core.gaps import EARLIER_CHECKS, SAME_CHECK, is_backlog, not_checked_from
 from monitoring.models import MonitorRun, RunState
 
 logger = logging.getLogger("monitoring.checker")
 
 MOST_ATTEMPTS = 3
 """Checks that one message may begin: one that kills its worker is delivered again for ever."""
-_LOOK_BACK = 50
-"""Earlier checks from which the rhythm is told."""
 _KILLED = "never ended: the process was killed"
 
 
@@ -120,7 +118,9 @@ def _rhythm(
         # must not hide a gap.
         started_at__lt=now + SAME_CHECK,
     )
-    earlier = list(done.order_by("-started_at").values_list("started_at", flat=True)[:_LOOK_BACK])
+    earlier = list(
+        done.order_by("-started_at").values_list("started_at", flat=True)[:EARLIER_CHECKS]
+    )
     if not earlier or not request.periodic_task:
         return earlier, None
     return earlier, periodic_tasks.wait_after(request.periodic_task, earlier[0])

@@ -9,6 +9,8 @@ from itertools import pairwise
 TOLERANCE = timedelta(minutes=5)
 FEWEST_CHECKS = 6
 """Earlier checks from which a rhythm can be told."""
+EARLIER_CHECKS = 50
+"""How many earlier checks are looked at; they are kept, however old."""
 SAME_CHECK = timedelta(seconds=30)
 """Scheduled checks that follow each other faster than this come from a backlog."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 
 import pytest
@@ -10,6 +11,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 
 from monitoring.conf import Settings, get_settings, read_settings
+
+DAYS = "a dictionary of whole numbers, 0 or greater, or None"
 
 
 def test_an_empty_dictionary_means_the_defaults() -> None:
@@ -29,6 +32,24 @@ def test_what_is_given_is_used_and_the_rest_stays_as_it_is() -> None:
 
     assert (found.SITE_NAME, found.RECORD, found.EMAIL_TIMEOUT) == ("Example", False, 30)
     assert complaints == []
+
+
+def test_the_days_of_one_kind_leave_those_of_the_others_as_they_are() -> None:
+    found, complaints = read_settings({"RETENTION_DAYS": {"executions": 7, "events": None}})
+
+    assert found.RETENTION_DAYS == {
+        "executions": 7,
+        "events": None,
+        "messages": 400,
+        "runs": 30,
+        "workers": 30,
+    }
+    assert complaints == []
+
+
+@pytest.mark.parametrize("minutes", [0, 0.1, 10, 1e9])
+def test_a_number_may_be_a_fraction_and_nothing(minutes: float) -> None:
+    assert read_settings({"WORKER_SILENT_MINUTES": minutes})[1] == []
 
 
 def test_an_unknown_key_is_refused() -> None:
@@ -76,6 +97,39 @@ def test_a_key_that_is_no_text_is_refused() -> None:
             "CONTEXT_ARGUMENTS",
             {7: "id"},
             "CONTEXT_ARGUMENTS must be a dictionary of texts, got {7: 'id'}",
+        ),
+        ("LOST_AFTER_HOURS", -1, "LOST_AFTER_HOURS must be a number, 0 or greater, got -1"),
+        ("LOST_AFTER_HOURS", "24", "LOST_AFTER_HOURS must be a number, 0 or greater, got '24'"),
+        (
+            "WORKER_SILENT_MINUTES",
+            True,
+            "WORKER_SILENT_MINUTES must be a number, 0 or greater, got True",
+        ),
+        (
+            "WORKER_SILENT_MINUTES",
+            math.nan,
+            "WORKER_SILENT_MINUTES must be a number, 0 or greater, got nan",
+        ),
+        (
+            "WORKER_SILENT_MINUTES",
+            math.inf,
+            "WORKER_SILENT_MINUTES must be a number, 0 or greater, got inf",
+        ),
+        ("RETENTION_DAYS", 90, f"RETENTION_DAYS must be {DAYS}, got 90"),
+        ("RETENTION_DAYS", {"runs": -1}, f"RETENTION_DAYS must be {DAYS}, got {{'runs': -1}}"),
+        ("RETENTION_DAYS", {"runs": 1.5}, f"RETENTION_DAYS must be {DAYS}, got {{'runs': 1.5}}"),
+        ("RETENTION_DAYS", {"runs": True}, f"RETENTION_DAYS must be {DAYS}, got {{'runs': True}}"),
+        ("RETENTION_DAYS", {"runs": "9"}, f"RETENTION_DAYS must be {DAYS}, got {{'runs': '9'}}"),
+        (
+            "RETENTION_DAYS",
+            {"event": 9},
+            "RETENTION_DAYS has an unknown kind 'event' (did you mean \"events\"?)",
+        ),
+        (
+            "RETENTION_DAYS",
+            {7: 9},
+            "RETENTION_DAYS has an unknown kind 7: "
+            "known are executions, events, messages, runs, workers",
         ),
     ],
 )
