@@ -21,7 +21,14 @@ class MonitoringConfig(AppConfig):
     def ready(self) -> None:
         # Imported here because they need the models, which are not loaded before this point.
         # `tasks` is imported so that django-celery-beat offers the tasks without a worker.
-        from monitoring import periodic_tasks, recorder, system_checks, tasks  # noqa: F401
+        from monitoring import (
+            periodic_tasks,
+            recorder,
+            system_checks,  # noqa: F401
+            tasks,  # noqa: F401
+            workers,
+        )
 
         recorder.connect()
+        workers.connect()
         periodic_tasks.connect()

@@ -32,6 +32,7 @@ from monitoring.reports import Report, unreachable
 from monitoring.rule_rows import Batch
 from monitoring.rulesets import RuleSet
 from monitoring.runs import Begun, LeaseLostError, Request
+from monitoring.tasklogs import lost
 from monitoring.transactions import in_transaction, is_about_the_statement
 
 logger = logging.getLogger("monitoring.checker")
@@ -179,6 +180,7 @@ class _Check:
         self._end(RunState.COMPLETE, "\n".join(self.report.problems))
 
     def _check(self) -> None:
+        self._mark_lost()
         in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
         since = in_transaction(judging.recording_since)
         deciding = _Deciding(self.now, since, self.begun.run.not_checked_from)
@@ -188,6 +190,12 @@ class _Check:
             self._release()
         if self.rule_set.is_complete:
             in_transaction(lambda: unwatched.forget_states(self.now))
+
+    def _mark_lost(self) -> None:
+        try:
+            in_transaction(partial(lost.mark_lost, self.now))
+        except Error:  # the log is judged as it is; whoever cannot read it says so
+            logger.exception("executions of lost workers cannot be marked")
 
     def _release(self) -> None:
         owing = [self.begun.run.pk, *self.begun.orphans]

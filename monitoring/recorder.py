@@ -17,10 +17,8 @@ No handler ever raises. What a signal changes in a row is decided in `core/lifec
 
 from __future__ import annotations
 
-import functools
-import logging
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -33,9 +31,9 @@ from monitoring.core.lifecycle import Record, position, recorded_status
 from monitoring.core.statuses import Status
 from monitoring.core.texts import storable
 from monitoring.signal_facts import MAX_NAME, described, failure, message_facts, queue_of
+from monitoring.signal_handlers import connect as connect_handlers
+from monitoring.signal_handlers import quiet
 from monitoring.tasklogs.writer import write
-
-logger = logging.getLogger("monitoring.recorder")
 
 # Requests the worker's main process has taken and not yet dropped: the signals it sends for a
 # hard limit or a rejection do not say which attempt they are about.
@@ -44,33 +42,19 @@ _received: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 def connect() -> None:
     """Connect every handler; called once, when the apps are ready."""
-    handlers: dict[Any, Callable[..., None]] = {
-        signals.after_task_publish: on_publish,
-        signals.task_received: on_received,
-        signals.task_prerun: on_prerun,
-        signals.task_success: on_success,
-        signals.task_failure: on_failure,
-        signals.task_retry: on_retry,
-        signals.task_revoked: on_revoked,
-        signals.task_unknown: on_unknown,
-        signals.task_postrun: on_postrun,
-    }
-    for signal, handler in handlers.items():
-        signal.connect(handler, weak=False, dispatch_uid=f"monitoring.{handler.__name__}")
-
-
-def _quiet(handler: Callable[..., None]) -> Callable[..., None]:
-    """Keep a fault of the recorder out of the task."""
-
-    @functools.wraps(handler)
-    def wrapped(**signal: Any) -> None:
-        try:
-            if get_settings().records:
-                handler(**signal)
-        except Exception:
-            logger.exception("%s failed", handler.__name__)
-
-    return wrapped
+    connect_handlers(
+        {
+            signals.after_task_publish: on_publish,
+            signals.task_received: on_received,
+            signals.task_prerun: on_prerun,
+            signals.task_success: on_success,
+            signals.task_failure: on_failure,
+            signals.task_retry: on_retry,
+            signals.task_revoked: on_revoked,
+            signals.task_unknown: on_unknown,
+            signals.task_postrun: on_postrun,
+        }
+    )
 
 
 def is_ignored(task_name: str) -> bool:
@@ -78,7 +62,7 @@ def is_ignored(task_name: str) -> bool:
     return any(fnmatchcase(task_name, pattern) for pattern in get_settings().IGNORE_TASKS)
 
 
-@_quiet
+@quiet
 def on_publish(
     sender: str, headers: Mapping[str, Any], body: Any, routing_key: str = "", **_: Any
 ) -> None:
@@ -100,7 +84,7 @@ def on_publish(
     )
 
 
-@_quiet
+@quiet
 def on_received(request: Any, **_: Any) -> None:
     _received[request.id] = request
     if not get_settings().RECORD_RECEIVED or is_ignored(request.name):
@@ -117,7 +101,7 @@ def on_received(request: Any, **_: Any) -> None:
     )
 
 
-@_quiet
+@quiet
 def on_prerun(
     task_id: str, task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], **_: Any
 ) -> None:
@@ -140,12 +124,12 @@ def on_prerun(
     )
 
 
-@_quiet
+@quiet
 def on_success(sender: Any, **_: Any) -> None:
     _finish(sender.request.id, sender.name, Status.COMPLETED, message_facts(sender.request))
 
 
-@_quiet
+@quiet
 def on_failure(
     sender: Any, task_id: str, exception: BaseException, einfo: Any = None, **_: Any
 ) -> None:
@@ -163,7 +147,7 @@ def on_failure(
     )
 
 
-@_quiet
+@quiet
 def on_retry(sender: Any, request: Any, reason: Any = None, einfo: Any = None, **_: Any) -> None:
     if is_ignored(sender.name):
         return
@@ -182,7 +166,7 @@ def on_retry(sender: Any, request: Any, reason: Any = None, einfo: Any = None, *
     )
 
 
-@_quiet
+@quiet
 def on_revoked(
     sender: Any, request: Any, terminated: bool = False, expired: bool = False, **_: Any
 ) -> None:
@@ -192,7 +176,7 @@ def on_revoked(
     )
 
 
-@_quiet
+@quiet
 def on_unknown(name: str, message: Any, sender: Any = None, **signal: Any) -> None:
     hostname = str(getattr(sender, "hostname", "") or "")
     error = f"NotRegistered: the worker {hostname} knows no task named {name}"
@@ -200,7 +184,7 @@ def on_unknown(name: str, message: Any, sender: Any = None, **signal: Any) -> No
     _finish(signal["id"], name, Status.STOPPED, facts, close=True, errors=error, worker=hostname)
 
 
-@_quiet
+@quiet
 def on_postrun(
     task_id: str, task: Any, retval: Any = None, state: str | None = None, **_: Any
 ) -> None:

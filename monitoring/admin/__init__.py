@@ -6,6 +6,7 @@ from monitoring.admin.notification import NotificationAdmin
 from monitoring.admin.periodic_task import CheckedPeriodicTaskAdmin
 from monitoring.admin.rule import RuleAdmin
 from monitoring.admin.run import RunAdmin
+from monitoring.admin.worker import WorkerAdmin
 
 __all__ = [
     "AlertEventAdmin",
@@ -14,4 +15,5 @@ __all__ = [
     "NotificationAdmin",
     "RuleAdmin",
     "RunAdmin",
+    "WorkerAdmin",
 ]

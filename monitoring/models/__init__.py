@@ -11,6 +11,7 @@ from monitoring.models.execution import BackgroundTask
 from monitoring.models.notification import DeliveryWakeup, Notification
 from monitoring.models.rule import MonitorRule, RuleState
 from monitoring.models.run import MonitorRun
+from monitoring.models.worker import WorkerHeartbeat
 
 __all__ = [
     "AlertEvent",
@@ -26,4 +27,5 @@ __all__ = [
     "TaskStatus",
     "VerdictChoices",
     "WhileRunningChoices",
+    "WorkerHeartbeat",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.db import (
@@ -34,22 +35,30 @@ def write(record: Record, *, close: bool = False) -> None:
     """
     alias = router.db_for_write(BackgroundTask)
     try:
-        transaction.on_commit(lambda: _write(record, alias, close), using=alias, robust=True)
+        transaction.on_commit(
+            lambda: attempt(lambda: upsert(record, alias), alias, close=close),
+            using=alias,
+            robust=True,
+        )
     except Exception as error:  # no transaction can be asked after: the database is away
         _note(error)
 
 
-def _write(record: Record, alias: str, close: bool) -> None:
+def attempt(work: Callable[[], object], alias: str, *, close: bool) -> None:
+    """Write something; that it fails is logged once, and once that it works again.
+
+    close: give the connection back afterwards, for callers outside of a task's life.
+    """
     connection = connections[alias]
     try:
         try:
-            upsert(record, alias)
+            work()
         except (OperationalError, InterfaceError):
             if connection.in_atomic_block:
                 raise
             # The server may have dropped an idle connection; a fresh one gets one more try.
             connection.close()
-            upsert(record, alias)
+            work()
         if _Health.broken:
             logger.info("executions are recorded again")
             _Health.broken = False

@@ -11,7 +11,10 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from tests.admin.browser import complaints, live_server, page
+from tests.admin.data import MODELS
 from tests.factories import superuser
+
+VIEWS = tuple(f"view_{model._meta.model_name}" for model in MODELS)
 
 __all__ = ["complaints", "live_server", "page"]
 
@@ -40,8 +43,7 @@ def root(db: None) -> Client:
 
 @pytest.fixture
 def vera(db: None) -> Client:
-    models = ("monitorrule", "alertevent", "notification", "backgroundtask", "monitorrun")
-    return client_of(staff("vera", *(f"view_{model}" for model in models)))
+    return client_of(staff("vera", *VIEWS))
 
 
 @pytest.fixture
@@ -53,10 +55,8 @@ def ed(db: None) -> Client:
 @pytest.fixture
 def olga(db: None) -> Client:
     """Who is on call: looks at everything, checks, snoozes, acknowledges, and edits no rule."""
-    models = ("monitorrule", "alertevent", "notification", "backgroundtask", "monitorrun")
-    views = (f"view_{model}" for model in models)
     actions = ("check_monitorrule", "snooze_monitorrule", "acknowledge_alertevent")
-    return client_of(staff("olga", *views, *actions))
+    return client_of(staff("olga", *VIEWS, *actions))
 
 
 @pytest.fixture

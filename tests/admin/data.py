@@ -15,6 +15,7 @@ from monitoring.models import (
     MonitorRun,
     Notification,
     RuleState,
+    WorkerHeartbeat,
 )
 from monitoring.rule_rows import key_of
 from tests.factories import NOW, ago, rule
@@ -22,7 +23,7 @@ from tests.factories import NOW, ago, rule
 HOSTILE = '<script>alert("x")</script>&amp;\'"{{ 7|add:7 }}{% now %}'
 """What must come out of every page as the text that it is."""
 
-MODELS = (MonitorRule, AlertEvent, Notification, BackgroundTask, MonitorRun)
+MODELS = (MonitorRule, AlertEvent, Notification, BackgroundTask, MonitorRun, WorkerHeartbeat)
 HISTORY = MODELS[1:]
 
 _ids = count(1)
@@ -67,6 +68,11 @@ def run(**columns: Any) -> MonitorRun:
         "finished_at": NOW,
     }
     return MonitorRun.objects.create(**(values | columns))
+
+
+def worker(node: str, **columns: Any) -> WorkerHeartbeat:
+    values: dict[str, Any] = {"booted_at": ago(hours=9), "seen_at": NOW}
+    return WorkerHeartbeat.objects.create(node=node, **(values | columns))
 
 
 def state_of(row: MonitorRule, verdict: str, **columns: Any) -> RuleState:
@@ -122,7 +128,8 @@ def hostile_rows() -> list[Any]:
         queue=HOSTILE,
         periodic_task_name=HOSTILE,
     )
-    return [watched, opened, mail, ran, run(rule_set=HOSTILE, error=HOSTILE, state="failed")]
+    checked = run(rule_set=HOSTILE, error=HOSTILE, state="failed")
+    return [watched, opened, mail, ran, checked, worker(HOSTILE)]
 
 
 def bare_rows() -> list[Any]:
@@ -134,4 +141,5 @@ def bare_rows() -> list[Any]:
     AlertEvent.objects.update(expected_statuses=nothing, dependent_tasks=nothing)
     ran = BackgroundTask.objects.create(task_id="bare", task_name="bare", status="Running")
     pending = message(None, state="pending", sent_at=None, subject="")
-    return [watched, resolved, pending, ran, run(state="running", finished_at=None)]
+    checked = run(state="running", finished_at=None)
+    return [watched, resolved, pending, ran, checked, worker("")]

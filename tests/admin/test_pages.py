@@ -6,11 +6,19 @@ import re
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib import admin
 from django.test import Client
 from django.utils.html import escape
 
-from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, MonitorRun, Notification
+from monitoring.models import (
+    AlertEvent,
+    BackgroundTask,
+    MonitorRule,
+    MonitorRun,
+    Notification,
+    WorkerHeartbeat,
+)
 from tests.admin.data import (
     HOSTILE,
     MODELS,
@@ -21,6 +29,7 @@ from tests.admin.data import (
     run,
     state_of,
     url,
+    worker,
 )
 from tests.factories import NOW, ago, execution, rule
 
@@ -38,7 +47,7 @@ def facts(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
-def test_the_five_models_and_nothing_else_of_the_app_have_pages() -> None:
+def test_the_six_models_and_nothing_else_of_the_app_have_pages() -> None:
     registered = {model for model in admin.site._registry if model._meta.app_label == "monitoring"}
 
     assert registered == set(MODELS)
@@ -48,7 +57,7 @@ def test_the_app_introduces_itself_on_the_index(root: Client) -> None:
     page = facts(body(root, "/admin/"))
 
     assert "Task monitoring" in page
-    for name in ("Alert events", "Checks", "Executions", "Notifications", "Rules"):
+    for name in ("Alert events", "Checks", "Executions", "Notifications", "Rules", "Workers"):
         assert name in page
 
 
@@ -358,3 +367,25 @@ def test_the_list_of_executions_links_to_the_rules_and_events_of_each_task(root:
 
     assert f'href="{url(MonitorRule, "changelist")}?task_name=a%26b"' in page
     assert f'href="{url(AlertEvent, "changelist")}?task_name=a%26b"' in page
+
+
+@pytest.mark.parametrize(
+    ("columns", "state"),
+    [
+        ({"seen_at": ago(minutes=10)}, "At work"),
+        ({"seen_at": ago(minutes=11)}, "Lost"),
+        ({"seen_at": ago(minutes=11), "stopped_at": ago(minutes=11)}, "Stopped"),
+    ],
+    ids=["seen lately", "not seen for long", "shut down"],
+)
+def test_a_worker_says_how_it_does(root: Client, columns: dict[str, Any], state: str) -> None:
+    row = worker("celery@worker-1", **columns)
+
+    with time_machine.travel(NOW, tick=False):
+        for address in (
+            url(WorkerHeartbeat, "changelist"),
+            url(WorkerHeartbeat, "change", row.pk),
+        ):
+            page = body(root, address)
+            assert f">{state}</span>" in page
+            assert "celery@worker-1" in page

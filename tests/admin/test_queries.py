@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from monitoring.models import AlertEvent, MonitorRule, Notification, RuleState
 from monitoring.rule_rows import key_of
-from tests.admin.data import MODELS, event, message, run, state_of, url
+from tests.admin.data import MODELS, event, message, run, state_of, url, worker
 from tests.factories import execution, rule
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +39,7 @@ def store(count: int) -> None:
         message(found)
         message(found, state="pending")
         run()
+        worker(f"celery@worker-{count}-{number}")
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -73,10 +73,12 @@ class Process:
     def output(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def wait_for_line(self, text: str) -> None:
+    def wait_for_line(self, text: str, times: int = 1) -> None:
+        """Wait until a text is in the output; of others by the same name too, so count those."""
+
         def look() -> bool:
             assert self.popen.poll() is None, f"{self.name} has ended:\n{self.output[-3000:]}"
-            return text in self.output
+            return self.output.count(text) >= times
 
         wait_until(look, f"{text!r} in the output of {self.name}")
 
@@ -85,6 +87,10 @@ class Process:
         with suppress(ProcessLookupError):
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait(timeout=10)
+
+    def ask_to_stop(self) -> None:
+        """Let its main process end as soon as its tasks have."""
+        self.popen.terminate()
 
 
 class Gate:
@@ -176,21 +182,29 @@ class System:
         return f"{name}@{self.prefix}"
 
     def start_worker(
-        self, name: str = "worker", *, pool: str = "prefork", queue: str = "", **environment: str
+        self,
+        name: str = "worker",
+        *,
+        pool: str = "prefork",
+        queue: str = "",
+        heartbeat: bool = False,
+        **environment: str,
     ) -> Process:
         """Start a worker with two places and wait until it takes tasks.
 
         queue: which one of `servers.QUEUES`, if not the common one.
         """
+        starts = sum(one.name == name for one in self.processes)
         worker = self.start(
             name,
             *("-m", "celery", "--app=config", "worker", "--loglevel=INFO"),
             *(f"--hostname={self.node(name)}", f"--pool={pool}", "--concurrency=2"),
-            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+            *("--without-gossip", "--without-mingle"),
+            *([] if heartbeat else ["--without-heartbeat"]),
             *([f"--queues={self.prefix}.{queue}"] if queue else []),
             **environment,
         )
-        worker.wait_for_line(" ready.")
+        worker.wait_for_line(" ready.", times=starts + 1)
         return worker
 
     def start_beat(self) -> Process:

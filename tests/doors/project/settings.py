@@ -5,7 +5,9 @@ from config.settings.base import DATA_DIR, env
 from tests.doors.project import shared
 
 SECRET_KEY = "only-for-tests"
-MONITORING = shared.MONITORING
+MONITORING = shared.MONITORING | {
+    "WORKER_SILENT_MINUTES": env.float("DOOR_SILENT_MINUTES", default=10)
+}
 
 _celery = shared.celery_settings(
     env.str("CELERY_BROKER_URL"),
