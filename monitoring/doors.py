@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-from monitoring import delivery, health, outbox
+from monitoring import delivery, health, outbox, retention
 from monitoring.checker import run_check
 from monitoring.core.arguments import parse_arguments
 from monitoring.core.health import Facts
@@ -88,3 +88,16 @@ def send_heartbeat() -> bool:
 def owed_count() -> int:
     """Return how many messages are still to be delivered."""
     return outbox.owed_count()
+
+
+def prune(seconds: float | None = None) -> tuple[dict[str, int], bool]:
+    """Delete old history; return how many rows of each kind, and whether all was done.
+
+    seconds: after which no other batch begins; None: all is done.
+    """
+    return retention.prune(timezone.now(), seconds)
+
+
+def would_prune() -> dict[str, int]:
+    """Return how many rows of each kind `prune` would delete now."""
+    return retention.would_prune(timezone.now())

@@ -14,10 +14,11 @@ from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
 from django.db.models import Max
 from django.db.models.signals import pre_save
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from monitoring.core.arguments import Arguments, parse_arguments
 from monitoring.core.fields import shown
@@ -26,6 +27,11 @@ logger = logging.getLogger("monitoring.periodic_tasks")
 
 TASK_NAME = "monitor_task_status"
 SCHEDULE_NAME = "Check all task monitoring rules"
+PRUNE_TASK = "monitoring.tasks.prune_history"
+PRUNE_NAME = "Delete old task monitoring history"
+_PRUNE_AT = {"minute": "40", "hour": "3"}
+_DAY = 24 * 60 * 60
+"""Seconds."""
 _ADVICE = 'write [] to check all rules, or [{"task_name": {"expected_statuses": ["Completed"]}}]'
 
 
@@ -46,12 +52,34 @@ def install(every_minutes: int) -> tuple[PeriodicTask, bool]:
         every=every_minutes, period=IntervalSchedule.MINUTES
     )
     row = PeriodicTask.objects.create(
-        name=_free_name(),
+        name=_free_name(SCHEDULE_NAME),
         task=TASK_NAME,
         interval=schedule,
         # After a pause of the workers the next message stands for all that were missed.
         expire_seconds=max(every_minutes, 1) * 60,
         description="Checks every enabled rule and mails what is owed.",
+    )
+    return row, True
+
+
+def install_prune() -> tuple[PeriodicTask, bool]:
+    """Return the periodic task that deletes old history, and whether it was created just now.
+
+    At night in the project's time zone. One that exists is left as it is.
+    """
+    row = PeriodicTask.objects.filter(task=PRUNE_TASK).order_by("pk").first()
+    if row is not None:
+        return row, False
+    daily = {"day_of_week": "*", "day_of_month": "*", "month_of_year": "*"}
+    at = _PRUNE_AT | daily | {"timezone": django_settings.TIME_ZONE}
+    # Not get_or_create: nothing keeps a host from having the same schedule twice.
+    schedule = CrontabSchedule.objects.filter(**at).order_by("pk").first()
+    row = PeriodicTask.objects.create(
+        name=_free_name(PRUNE_NAME),
+        task=PRUNE_TASK,
+        crontab=schedule or CrontabSchedule.objects.create(**at),
+        expire_seconds=_DAY,
+        description='Deletes what is older than MONITORING["RETENTION_DAYS"] says.',
     )
     return row, True
 
@@ -63,11 +91,9 @@ def _reads_as(text: str | None, wanted: object) -> bool:
         return False
 
 
-def _free_name() -> str:
-    taken = set(
-        PeriodicTask.objects.filter(name__startswith=SCHEDULE_NAME).values_list("name", flat=True)
-    )
-    names = (SCHEDULE_NAME, *(f"{SCHEDULE_NAME} ({number})" for number in range(2, len(taken) + 2)))
+def _free_name(name: str) -> str:
+    taken = set(PeriodicTask.objects.filter(name__startswith=name).values_list("name", flat=True))
+    names = (name, *(f"{name} ({number})" for number in range(2, len(taken) + 2)))
     return next(name for name in names if name not in taken)
 
 

@@ -19,7 +19,7 @@ def connect(handlers: Mapping[Any, Callable[..., None]]) -> None:
 
 
 def quiet(handler: Callable[..., None]) -> Callable[..., None]:
-    """Keep a handler's faults out of the task or worker, and do nothing while nothing is recorded."""
+    """Keep a handler's faults out of the worker; do nothing while nothing is recorded."""
 
     @functools.wraps(handler)
     def wrapped(**signal: Any) -> None:

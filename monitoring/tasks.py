@@ -1,6 +1,6 @@
-"""The Celery tasks: thin doors to the check and to delivery.
+"""The Celery tasks: thin doors to the check, to delivery and to the deletion of old history.
 
-Both are acknowledged late: what a lost worker has begun is delivered again by the broker, and the
+All are acknowledged late: what a lost worker has begun is delivered again by the broker, and the
 record of checks and the claims of the outbox make that harmless.
 """
 
@@ -17,9 +17,13 @@ from monitoring.runs import Request
 
 logger = logging.getLogger("monitoring.tasks")
 
+PRUNE_PASS = 10 * 60
+"""Seconds after which a worker deletes no more, and asks for another pass."""
+
 CHECK_LIMIT = 10 * 60
 DELIVERY_LIMIT = 8 * 60
-"""Seconds, longer than a pass takes. Both are far below the hour after which Redis redelivers, and
+PRUNE_LIMIT = 15 * 60
+"""Seconds, longer than a pass takes. All are far below the hour after which Redis redelivers, and
 only the limits that kill: whatever a kill cuts short is finished by the next."""
 
 
@@ -70,6 +74,26 @@ def deliver_notifications(self: Task[..., Any]) -> dict[str, int]:
         if wait is not None:
             deliver_notifications.apply_async(countdown=wait.total_seconds())
     return done.as_dict()
+
+
+@shared_task(
+    bind=True,
+    acks_late=True,
+    reject_on_worker_lost=True,
+    time_limit=PRUNE_LIMIT,
+)
+def prune_history(self: Task[..., Any]) -> dict[str, int]:
+    """Delete history older than `RETENTION_DAYS`; return how many rows of each kind.
+
+    In a worker it ends after ten minutes, and comes back at once if that was not enough. It does
+    not if it found nothing in that time, and would find nothing again.
+    """
+    if self.request.called_directly or self.request.is_eager:
+        return doors.prune()[0]
+    done, is_all = doors.prune(PRUNE_PASS)
+    if not is_all and any(done.values()):
+        prune_history.delay()
+    return done
 
 
 def hand_over_delivery() -> None:

@@ -4,6 +4,7 @@ A new one is a function in the module of what it looks at, named here, and a sec
 docs/system-checks.md.
 """
 
+from monitoring.system_checks.retention import check_retention
 from monitoring.system_checks.rules import check_contexts, check_recipients
 from monitoring.system_checks.schedules import (
     check_double_schedules,
@@ -30,6 +31,7 @@ __all__ = [
     "check_index",
     "check_periodic_tasks",
     "check_recipients",
+    "check_retention",
     "check_sender",
     "check_settings",
     "check_task_log",

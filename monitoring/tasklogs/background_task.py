@@ -12,6 +12,7 @@ OWN = TaskLog(
     started=("started_at",),
     statuses={status.value: status for status in Status},
     since=("submitted_at", "first_started_at", "last_update"),
+    times=("submitted_at", "first_started_at", "started_at", "finished_at", "last_update"),
     is_own=True,
     context_fields=("context_id",),
 )

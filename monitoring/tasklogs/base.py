@@ -60,6 +60,8 @@ class TaskLog:
     """`started` may hold a time although nothing has started: waiting rows are told by status."""
     since: tuple[str, ...] = ()
     """Fields whose earliest says when the oldest row was written."""
+    times: tuple[str, ...] = ()
+    """Fields that say when something happened to an execution."""
     is_own: bool = False
     """The recorder writes it."""
     context_fields: tuple[str, ...] = ()

@@ -60,6 +60,7 @@ def describe(model: type[models.Model]) -> TaskLog:
         # A state of the project's own, "PROGRESS" say, is told while the task runs.
         other_status=Status.RUNNING,
         since=("date_created",),
+        times=("date_created", *started[:-1], "date_done"),
         context_fields=("task_args", "task_kwargs"),
         read_context_id=read_context_id,
         error_length=_LONGEST,

@@ -50,6 +50,10 @@ def describe(
         started=(started,),
         statuses=_statuses(model, found["status"], statuses),
         since=tuple(dict.fromkeys((named.get("submitted_at", started), started))),
+        times=(
+            started,
+            *(named[name] for name in ("submitted_at", "finished_at") if name in named),
+        ),
         context_fields=(context,) if context else (),
         read_error=_json_text if isinstance(found["errors"], models.JSONField) else same_text,
     )

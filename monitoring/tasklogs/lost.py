@@ -42,7 +42,7 @@ def mark_lost(now: datetime) -> int:
     """
     settings = get_settings()
     wait = limits(settings.WORKER_SILENT_MINUTES, settings.LOST_AFTER_HOURS)
-    if not settings.RECORD or wait.shortest is None:
+    if not settings.records or wait.shortest is None:
         return 0
     running = _running(Q(started_at__lt=now - wait.shortest))
     return _mark(_lost(running, now, wait) if running else [], now)

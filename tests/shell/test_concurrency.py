@@ -16,9 +16,17 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import OperationalError, connection, connections
 from django.utils import timezone
 
-from monitoring import checker, delivery, doors, outbox, rule_states, runs
-from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification, RuleState
-from tests.factories import execution, rule
+from monitoring import checker, delivery, doors, outbox, retention, rule_states, runs
+from monitoring.models import (
+    AlertEvent,
+    BackgroundTask,
+    MonitorRule,
+    MonitorRun,
+    Notification,
+    RuleState,
+)
+from monitoring.tasklogs.lost import mark_lost
+from tests.factories import NOW, ago, execution, rule
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -332,3 +340,39 @@ class TestTwoDeliverersAtOnce:
             f"[ALERT] {name} Has Not Executed": 1 for name in names
         }
         assert set(Notification.objects.values_list("state", "attempts")) == {("sent", 1)}
+
+
+def test_two_prunes_at_once_delete_everything_once() -> None:
+    old = ago(days=500)
+    BackgroundTask.objects.bulk_create(
+        BackgroundTask(task_id=f"old-{number}", task_name="sync", last_update=old)
+        for number in range(1500)
+    )
+    failed = [
+        Notification.objects.create(
+            kind="alert", recipient="a@b.c", subject="s", state="failed", created_at=old
+        )
+        for _ in range(20)
+    ]
+    for row in failed:
+        Notification.objects.create(
+            kind="alert",
+            recipient="root@b.c",
+            subject="s",
+            state="sent",
+            created_at=old,
+            stands_in_for=row,
+        )
+
+    done = at_once(*[lambda: retention.prune(NOW)[0]] * 2)
+
+    assert sum(one["executions"] for one in done) == 1500
+    assert sum(one["messages"] for one in done) == 40
+    assert not BackgroundTask.objects.exists()
+
+
+def test_an_execution_lost_at_two_checks_at_once_is_marked_once() -> None:
+    for number in range(50):
+        execution("sync", "Running", started=ago(days=2), position=3 + 20 * number)
+
+    assert sum(at_once(*[lambda: mark_lost(NOW)] * 4)) == 50

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 import pytest
+from celery import current_app
 from django.core.management import CommandError, call_command
-from django_celery_beat.models import IntervalSchedule, PeriodicTask
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +25,7 @@ def test_it_creates_a_periodic_task_that_checks_all_rules_every_five_minutes() -
     row = PeriodicTask.objects.get(task="monitor_task_status")
     assert (row.args, row.kwargs, row.enabled) == ("[]", "{}", True)
     assert (row.interval.every, row.interval.period) == (5, IntervalSchedule.MINUTES)
-    assert output == (
+    assert output.startswith(
         'periodic task "Check all task monitoring rules" created (every 5 minutes, enabled)\n'
     )
 
@@ -32,6 +34,28 @@ def test_its_messages_expire_when_the_next_is_due() -> None:
     install("--every", "7")
 
     assert PeriodicTask.objects.get(task="monitor_task_status").expire_seconds == 7 * 60
+
+
+def test_it_creates_a_periodic_task_that_deletes_old_history_every_night(settings: Any) -> None:
+    settings.TIME_ZONE = "Europe/Vienna"
+
+    output = install()
+
+    row = PeriodicTask.objects.get(task="monitoring.tasks.prune_history")
+    assert row.task in current_app.tasks
+    assert (row.crontab.hour, row.crontab.minute, row.args, row.enabled) == ("3", "40", "[]", True)
+    assert str(row.crontab.timezone) == "Europe/Vienna"
+    name = 'periodic task "Delete old task monitoring history"'
+    assert f"{name} created (40 3 * * * (m/h/dM/MY/d) Europe/Vienna, enabled)\n" in output
+    assert f"{name} already there, left as it is" in install()
+    assert PeriodicTask.objects.count() == 2
+
+
+def test_a_schedule_that_a_host_has_twice_is_no_obstacle() -> None:
+    for _ in range(2):
+        CrontabSchedule.objects.create(minute="40", hour="3", timezone="UTC")
+
+    assert "created (40 3" in install()
 
 
 def test_a_second_call_changes_nothing() -> None:

@@ -493,6 +493,6 @@ class TestAllOfThem:
                 told = ours(databases=["default"])
             counts.append(len(captured))
 
-        assert counts == [10, 10]
+        assert counts == [13, 13]
         assert len(told) == 6 + 1 + 1 + 6
         assert max(len(one.msg) for one in told) < 600

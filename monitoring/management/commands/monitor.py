@@ -60,11 +60,27 @@ class Command(BaseCommand):
 
         install = commands.add_parser(
             "install-schedules",
-            help="create the periodic task that checks all rules, if there is none",
+            help="create the periodic tasks that check all rules and delete old history",
+            description=(
+                "Create the periodic task that checks all rules, and the daily one that deletes "
+                "old history. What is there already is left as it is."
+            ),
         )
         install.add_argument(
-            "--every", type=int, default=5, metavar="MINUTES", help="how often (default: 5)"
+            "--every",
+            type=int,
+            default=5,
+            metavar="MINUTES",
+            help="how often to check (5)",
         )
+
+        prune = commands.add_parser(
+            "prune",
+            help="delete history that is older than RETENTION_DAYS",
+            description="Delete what is older than RETENTION_DAYS; never what is still needed.",
+        )
+        prune.add_argument("--dry-run", action="store_true", help="count; delete nothing")
+        prune.add_argument("--json", action="store_true", help="print the numbers as JSON")
 
         health = commands.add_parser(
             "health",
@@ -74,7 +90,7 @@ class Command(BaseCommand):
         health.add_argument("--json", action="store_true", help="print it as JSON")
 
         others = (health, backtest.add_subcommand(commands), *exchange.add_subcommands(commands))
-        for subparser in (check, deliver, install, *others):
+        for subparser in (check, deliver, install, prune, *others):
             _accept_common_options(subparser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -87,6 +103,8 @@ class Command(BaseCommand):
                 self._health(as_json=options["json"])
             case "backtest":
                 self._backtest(options)
+            case "prune":
+                self._prune(dry_run=options["dry_run"], as_json=options["json"])
             case "import":
                 exchange.run_import(
                     options["file"], dry_run=options["dry_run"], write=self.stdout.write
@@ -99,10 +117,10 @@ class Command(BaseCommand):
     def _install_schedules(self, every_minutes: int) -> None:
         if every_minutes < 1:
             raise CommandError(f"--every must be at least 1 minute, got {every_minutes}")
-        row, is_new = periodic_tasks.install(every_minutes)
-        state = "enabled" if row.enabled else "disabled: enable it in the admin"
-        what = "created" if is_new else "already there, left as it is"
-        self.stdout.write(f'periodic task "{row.name}" {what} ({row.scheduler}, {state})')
+        for row, is_new in (periodic_tasks.install(every_minutes), periodic_tasks.install_prune()):
+            state = "enabled" if row.enabled else "disabled: enable it in the admin"
+            what = "created" if is_new else "already there, left as it is"
+            self.stdout.write(f'periodic task "{row.name}" {what} ({row.scheduler}, {state})')
 
     def _deliver(self, *, as_json: bool) -> None:
         done = doors.deliver().as_dict() | {"owed": doors.owed_count()}
@@ -131,6 +149,15 @@ class Command(BaseCommand):
             self.stderr.write(self.style.ERROR(problem))
         if problems:
             sys.exit(COULD_NOT_CHECK)
+
+    def _prune(self, *, dry_run: bool, as_json: bool) -> None:
+        found = doors.would_prune() if dry_run else doors.prune()[0]
+        if as_json:
+            self.stdout.write(json.dumps(found, indent=2))
+            return
+        counts = ", ".join(f"{number} {kind}" for kind, number in found.items())
+        verb = "would be deleted" if dry_run else "deleted"
+        self.stdout.write(f"{counts or 'nothing'} {verb}")
 
     def _export(self, format_: str, path: Path | None) -> None:
         exported = exchange.exported(format_)
