@@ -204,6 +204,13 @@ class HistoryAdmin(MonitoringAdmin):
         return flatten_fieldsets(self.get_fieldsets(request, obj))
 
 
+class OfOurLog(ModelAdmin):
+    """What the recorder writes: closed while somebody else keeps the log."""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
+        return task_log().is_own and super().has_view_permission(request, obj)
+
+
 class ChoiceFilter(admin.SimpleListFilter):
     """A filter whose choices are always the same."""
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.admin.base import TaskFilter, link, list_link, may_view, moment
+from monitoring.admin.base import OfOurLog, TaskFilter, link, list_link, may_view, moment
 from monitoring.admin.display import (
     EMPTY,
     STATUS_TONES,
@@ -24,13 +24,12 @@ from monitoring.admin.display import (
 )
 from monitoring.admin.history_export import HistoryExport
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, TaskStatus
-from monitoring.tasklogs.source import task_log
 
 _MOST_LINKS = 20
 
 
 @admin.register(BackgroundTask)
-class ExecutionAdmin(HistoryExport):
+class ExecutionAdmin(OfOurLog, HistoryExport):
     change_form_template = "admin/monitoring/backgroundtask/change_form.html"
     list_display = (
         "status_badge",
@@ -101,10 +100,6 @@ class ExecutionAdmin(HistoryExport):
         (_("What went wrong"), {"fields": ("error", "stack_trace")}),
         (_("Who watches it"), {"fields": ("rules", "alert_events")}),
     )
-
-    def has_view_permission(self, request: HttpRequest, obj: Any | None = None) -> bool:
-        # Another log has pages of its own, and nothing is recorded in this one.
-        return task_log().is_own and super().has_view_permission(request, obj)
 
     def get_fieldsets(self, request: HttpRequest, obj: BackgroundTask | None = None) -> Any:
         fieldsets = list(super().get_fieldsets(request, obj))

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.admin.base import HistoryAdmin, moment
+from monitoring.admin.base import HistoryAdmin, OfOurLog, moment
 from monitoring.admin.display import Tone, badge, code
 from monitoring.conf import get_settings
 from monitoring.core.workers import Heartbeat, is_silent, limits
@@ -14,7 +14,7 @@ from monitoring.models import WorkerHeartbeat
 
 
 @admin.register(WorkerHeartbeat)
-class WorkerAdmin(HistoryAdmin):
+class WorkerAdmin(OfOurLog, HistoryAdmin):
     booted = moment("booted_at", _("booted"))
     seen = moment("seen_at", _("last seen"))
     stopped = moment("stopped_at", _("stopped"))

@@ -14,11 +14,11 @@ from django.urls import get_resolver, reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from monitoring.models import MonitorRule
+from monitoring.models import MonitorRule, WorkerHeartbeat
 from monitoring.rule_rows import key_of
 from tests.admin.conftest import client_of
 from tests.admin.data import MODELS, event, message, run
-from tests.factories import execution, rule
+from tests.factories import NOW, execution, rule
 
 pytestmark = pytest.mark.django_db
 
@@ -78,6 +78,7 @@ ADDRESSES = {
     **history("backgroundtask"),
     "backgroundtask_export": May(WATCHERS, WATCHERS),
     **history("monitorrun"),
+    **history("workerheartbeat"),
     "periodictask_to_rules": May(ROOT, ROOT, row="periodictask"),
 }
 FORMS: dict[str, dict[str, str]] = {
@@ -114,6 +115,9 @@ def rows() -> dict[str, Any]:
         "notification": message(found, html_body="<p>x</p>"),
         "backgroundtask": ran,
         "monitorrun": run(),
+        "workerheartbeat": WorkerHeartbeat.objects.create(
+            node="celery@w1", booted_at=NOW, seen_at=NOW
+        ),
         "periodictask": PeriodicTask.objects.create(
             name="Monitor",
             task="monitor_task_status",

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from monitoring.models import BackgroundTask, MonitorRule
+from monitoring.models import BackgroundTask, MonitorRule, WorkerHeartbeat
 from tests.admin.conftest import client_of, staff
 from tests.admin.data import event, url
 from tests.admin.test_pages import body, facts
@@ -39,9 +39,12 @@ def page_of(source: Source, row: Any) -> str:
     return reverse("admin:django_celery_results_taskresult_change", args=[row.pk])
 
 
-def test_our_own_executions_are_closed(root: Client) -> None:
-    assert root.get(url(BackgroundTask, "changelist")).status_code == 403
-    assert "Executions" not in facts(body(root, reverse("admin:app_list", args=["monitoring"])))
+def test_what_our_recorder_would_write_is_closed(root: Client) -> None:
+    for model in (BackgroundTask, WorkerHeartbeat):
+        assert root.get(url(model, "changelist")).status_code == 403
+    page = facts(body(root, reverse("admin:app_list", args=["monitoring"])))
+    assert "Executions" not in page
+    assert "Workers" not in page
 
 
 def test_the_list_of_rules_shows_the_last_runs_and_leads_to_them(
