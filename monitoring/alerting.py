@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.utils import translation
+
 from monitoring import dependents
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, Step
 from monitoring.core.messages import facts
@@ -14,6 +16,7 @@ from monitoring.core.recipients import resolve_recipients
 from monitoring.core.values import Rule, Verdict, VerdictKind
 from monitoring.dependents import Dependent, Health
 from monitoring.models import AlertEvent, Notification, NotificationState
+from monitoring.rendering import mail_language
 
 
 class StateRow(NamedTuple):
@@ -147,17 +150,19 @@ def _facts(
     others: dict[str, Dependent],
 ) -> dict[str, Any]:
     event = decision.event
-    return facts(
-        decision.rule,
-        decision.verdict,
-        kind,
-        now,
-        opened_at=event.opened_at if event else now,
-        failing_checks=decision.step.failing_checks,
-        held_behind=_held_behind(event),
-        not_checked_from=not_checked_from,
-        dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),
-    )
+    with mail_language():
+        return facts(
+            decision.rule,
+            decision.verdict,
+            kind,
+            now,
+            opened_at=event.opened_at if event else now,
+            failing_checks=decision.step.failing_checks,
+            held_behind=_held_behind(event),
+            not_checked_from=not_checked_from,
+            dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),
+            words=translation,
+        )
 
 
 def _held_behind(event: AlertEvent | None) -> str:

@@ -17,6 +17,7 @@ from monitoring.conf import get_settings
 from monitoring.core.names import did_you_mean
 from monitoring.core.texts import is_storable
 from monitoring.core.values import ContextFilter
+from monitoring.core.wording import Text as _
 
 DOCUMENTED_FIELD = "ingestor_type"
 _DOCUMENTED_MODELS = ("gap.ingestorsession", "gap.collectorsession")
@@ -24,6 +25,10 @@ _DOCUMENTED_MODELS = ("gap.ingestorsession", "gap.collectorsession")
 
 class ContextError(Exception):
     """A context filter cannot be applied; the text says why and what to change."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
 
 
 def resolve(context: ContextFilter) -> tuple[type[models.Model], str]:
@@ -35,8 +40,11 @@ def resolve(context: ContextFilter) -> tuple[type[models.Model], str]:
     field = context.field or default_field(model)
     if not field:
         raise ContextError(
-            f'context_field is needed for "{context.model}": name it in the rule or in '
-            f"{_place('CONTEXT_FIELDS', model)}"
+            _(
+                'context_field is needed for "{model}": name it in the rule or in {setting}',
+                model=context.model,
+                setting=_place("CONTEXT_FIELDS", model),
+            )
         )
     _require_path(model, field)
     key_field(model)
@@ -141,7 +149,8 @@ def _read(
             rows = model._base_manager.using(alias).filter(**{f"{key.name}__in": values})
             return list(rows.values_list(key.name, field))
     except (Error, OverflowError, TypeError, ValueError) as error:
-        raise ContextError(f"{model._meta.label} cannot be read: {error}") from error
+        text = _("{model} cannot be read: {error}", model=model._meta.label, error=error)
+        raise ContextError(text) from error
 
 
 def _as_key(field: models.Field[Any, Any], context_id: str, connection: Any) -> Any:
@@ -169,7 +178,8 @@ def _model(name: str, what: str = "context_model") -> type[models.Model]:
         return apps.get_model(label)
     except (LookupError, ValueError):
         hint = did_you_mean(label, [known._meta.label for known in apps.get_models()])
-        raise ContextError(f'{what} "{name}" is not an installed model{hint}') from None
+        text = _('{what} "{name}" is not an installed model{hint}', what=what, name=name, hint=hint)
+        raise ContextError(text) from None
 
 
 def _configured(setting: Mapping[str, str], model: type[models.Model]) -> str:
@@ -204,15 +214,22 @@ def _require_path(model: type[models.Model], path: str) -> None:
             _refuse_path(model, path, current, names[:position])
         if field.one_to_many or field.many_to_many:
             raise ContextError(
-                f'context_field "{path}" of {model._meta.label} leads to many rows: name a field '
-                "of one"
+                _(
+                    'context_field "{path}" of {model} leads to many rows: name a field of one',
+                    path=path,
+                    model=model._meta.label,
+                )
             )
         if field.related_model is None or position == len(names) - 1:
             break  # what follows, a key in a JSON field for instance, is judged below
         if position:
             raise ContextError(
-                f'context_field "{path}" of {model._meta.label} goes through more than one '
-                "relation: name a field of the model, or of a row that it points to"
+                _(
+                    'context_field "{path}" of {model} goes through more than one relation: name '
+                    "a field of the model, or of a row that it points to",
+                    path=path,
+                    model=model._meta.label,
+                )
             )
         current = field.related_model
     try:
@@ -226,4 +243,6 @@ def _refuse_path(
 ) -> NoReturn:
     candidates = ["__".join([*before, name]) for name in _names(known)]
     hint = did_you_mean(path, candidates)
-    raise ContextError(f'{model._meta.label} has no field "{path}"{hint}') from None
+    label = model._meta.label
+    text = _('{model} has no field "{path}"{hint}', model=label, path=path, hint=hint)
+    raise ContextError(text) from None

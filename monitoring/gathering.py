@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Count, QuerySet
+from django.utils import translation
 
 from monitoring.conf import get_settings
 from monitoring.core.digests import Topic, digest_facts, topic_of
 from monitoring.models import Notification, NotificationState
+from monitoring.rendering import mail_language
 
 _Group = tuple[str, Topic]
 """Recipient, and what the messages are about."""
@@ -28,7 +30,9 @@ def release(runs: Sequence[int], now: datetime) -> list[int]:
     )
     digests = []
     for (recipient, topic), rows in _too_many(waiting).items():
-        facts = digest_facts(topic, [(row.alert_event_id, row.facts) for row in rows], now)
+        messages = [(row.alert_event_id, row.facts) for row in rows]
+        with mail_language():
+            facts = digest_facts(topic, messages, now, translation)
         digest = Notification.objects.create(
             kind=facts["kind"],
             recipient=recipient,

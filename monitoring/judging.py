@@ -10,6 +10,7 @@ from django.db import DatabaseError, transaction
 
 from monitoring.core.values import Evidence, Execution, Rule, Verdict
 from monitoring.core.verdicts import is_plainly_ok, judge
+from monitoring.core.wording import Text as _
 from monitoring.models import MonitorRun
 from monitoring.rule_rows import Batch
 from monitoring.tasklogs import evidence as task_log
@@ -41,7 +42,7 @@ def judge_batch(
             evidence = task_log.gather(wanted, now, recording_since, latest)
     except (DatabaseError, TaskLogError) as error:
         logger.exception("the task log cannot be read")
-        broken = Evidence(unusable=f"the task log cannot be read: {error}")
+        broken = Evidence(unusable=_("the task log cannot be read: {error}", error=error))
         wanted, evidence = usable, {rule.key: broken for rule in usable}
     verdicts = {rule.key: _judge(rule, evidence[rule.key], now) for rule in wanted}
     for rule in batch.rules:

@@ -16,11 +16,14 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Min, Q
+from django.utils import translation
 
 from monitoring import rendering
 from monitoring.channels.email import DeliveryError, sender
 from monitoring.core.messages import MAX_SUBJECT_LENGTH
 from monitoring.core.retries import Fault, after_failure
+from monitoring.core.wording import Text as _
+from monitoring.core.wording import said
 from monitoring.models import DeliveryWakeup, Notification, NotificationState
 from monitoring.people import superuser_addresses
 from monitoring.transactions import in_transaction
@@ -28,7 +31,7 @@ from monitoring.transactions import in_transaction
 logger = logging.getLogger("monitoring.delivery")
 
 BATCH_SIZE = 500
-UNDELIVERED = " (undelivered)"
+UNDELIVERED = _(" (undelivered)")
 """Ends the subject of a message that superusers get because its recipient was refused."""
 CLAIM = timedelta(minutes=10)
 LONGEST_SLEEP = timedelta(minutes=15)
@@ -146,7 +149,9 @@ def _owe_superusers(row: Notification, now: datetime) -> None:
     if not others:
         logger.error("nobody else can be told of message %s: %s", row.pk, row.subject)
     # In the subject too, because a project's own template may not say it.
-    subject = f"{row.subject[: MAX_SUBJECT_LENGTH - len(UNDELIVERED)]}{UNDELIVERED}"
+    with rendering.mail_language():
+        ending = said(UNDELIVERED, translation)
+    subject = f"{row.subject[: MAX_SUBJECT_LENGTH - len(ending)]}{ending}"
     Notification.objects.bulk_create(
         Notification(
             alert_event=event,
@@ -214,7 +219,7 @@ def book_wakeup(now: datetime) -> timedelta | None:
     with transaction.atomic():
         if DeliveryWakeup.objects.filter(is_free, pk=1).update(at=at):
             return wait
-        _, is_new = DeliveryWakeup.objects.get_or_create(pk=1, defaults={"at": at})
+        _row, is_new = DeliveryWakeup.objects.get_or_create(pk=1, defaults={"at": at})
     return wait if is_new else None
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.utils import translation
+
 from monitoring import judging, rendering
 from monitoring.core.incidents import MessageKind
 from monitoring.core.messages import facts
@@ -47,14 +49,16 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
             execution=None, still_running=None, last_known=None, waiting=Waiting()
         )
     is_example = not verdict.is_failing
-    told = facts(
-        rule,
-        _example(verdict) if is_example else verdict,
-        MessageKind.ALERT,
-        now,
-        opened_at=now,
-        failing_checks=rule.alert_after,
-    )
+    with rendering.mail_language():
+        told = facts(
+            rule,
+            _example(verdict) if is_example else verdict,
+            MessageKind.ALERT,
+            now,
+            opened_at=now,
+            failing_checks=rule.alert_after,
+            words=translation,
+        )
     return Preview(
         verdict=verdict,
         recipients=resolve_recipients(rule.notify_to, superuser_addresses()),

@@ -47,20 +47,36 @@ def render(facts: Mapping[str, Any], alert_event_id: int | None) -> Mail:
     context = template_context(facts, alert_event_id)
     is_digest = "tasks" in facts
     template = DIGEST_TEMPLATE if is_digest else TEMPLATE
-    fallback = with_notes(context, digest_text(context) if is_digest else plain_text(context))
-    language = translation.override(get_settings().LANGUAGE_CODE)
-    try:
-        with language, timezone.override(UTC):
+    builtin = digest_text if is_digest else plain_text
+    with mail_language(), timezone.override(UTC):
+        fallback = with_notes(context, builtin(context, translation), translation)
+        try:
             message = _Message(context=context, template_name=template)
             message.render_parts()
-    except Exception:
-        logger.exception("the mail template %s failed; the plain text is sent instead", template)
-        return Mail(subject=facts["subject"], text_body=fallback, html_body="")
+        except Exception:
+            logger.exception(
+                "the mail template %s failed; the plain text is sent instead", template
+            )
+            return Mail(subject=facts["subject"], text_body=fallback, html_body="")
     return Mail(
         subject=one_line(message.subject)[:255] or facts["subject"],
         text_body=message.body or fallback,
         html_body=message.html or "",
     )
+
+
+def mail_language() -> translation.override:
+    """Speak the language of mails, whatever that of the request or of the worker is.
+
+    English if the catalogue cannot be loaded: a broken file of a host costs no alert.
+    """
+    language = get_settings().LANGUAGE_CODE
+    try:
+        with translation.override(language):
+            return translation.override(language)
+    except Exception:
+        logger.exception("the catalogue of %s cannot be loaded; mails are in English", language)
+        return translation.override(None)
 
 
 class _Message(BaseEmailMessage):  # type: ignore[misc]

@@ -11,6 +11,8 @@ from monitoring.alerting import Decision, Outcome, Owed
 from monitoring.core.messages import iso
 from monitoring.core.recipients import no_recipient_error
 from monitoring.core.values import Rule, VerdictKind
+from monitoring.core.wording import Text as _
+from monitoring.core.wording import joined
 from monitoring.models import Notification
 
 
@@ -62,8 +64,9 @@ class Report:
         self.counts["checked"] += 1
         self.counts["unknown"] += 1
         self.unknown.append({"rule": rule.name, "task_name": rule.task_name, "reason": reason})
-        where = rule.path or f'rule "{rule.name}"'
-        self.problems.append(f"{where}: cannot be checked: {reason}")
+        self.problems.append(
+            _("{rule}: cannot be checked: {reason}", rule=_place(rule), reason=reason)
+        )
 
     def add(self, outcome: Outcome) -> None:
         """Count what one batch found, and list what failed, could not be judged or is owed."""
@@ -83,8 +86,7 @@ class Report:
                     {"rule": rule.name, "task_name": rule.task_name, "reason": verdict.reason}
                 )
                 if not verdict.young_log:
-                    where = rule.path or f'rule "{rule.name}"'
-                    self.problems.append(f"{where}: {verdict.reason}")
+                    self.problems.append(joined((_place(rule), verdict.reason), ": "))
         self.problems += [
             no_recipient_error(message.decision.rule.task_name) for message in unreachable(owed)
         ]
@@ -104,6 +106,10 @@ class Report:
         rows = Notification.objects.filter(pk__in=self.notification_ids, digest__isnull=True)
         rows = rows.order_by("pk")
         self.messages = [dict(row) for row in rows.values("recipient", "subject", "kind", "state")]
+
+
+def _place(rule: Rule) -> str:
+    return rule.path or _('rule "{name}"', name=rule.name)
 
 
 def _failure(decision: Decision) -> dict[str, Any]:

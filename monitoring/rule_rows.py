@@ -25,6 +25,7 @@ from monitoring.core.fields import (
 from monitoring.core.keys import rule_key
 from monitoring.core.statuses import Status
 from monitoring.core.values import ContextFilter, Rule, WhileRunning
+from monitoring.core.wording import Text as _
 from monitoring.models import MonitorRule
 from monitoring.models.raw_values import as_utc
 
@@ -108,7 +109,7 @@ def _read_row(values: tuple[Any, ...]) -> tuple[Rule, str]:
             notify_to=_addresses(row.notify_to),
             snoozed_until=_at(row.snoozed_until),
         )
-        return rule, f"the rule is not valid: {error}"
+        return rule, _("the rule is not valid: {error}", error=error)
 
 
 def read_instance(rule: MonitorRule, *, watched_since: datetime) -> Rule:

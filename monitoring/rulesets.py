@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from monitoring.core.arguments import Arguments
 from monitoring.core.names import did_you_mean
 from monitoring.core.values import Rule
+from monitoring.core.wording import Text as _
 from monitoring.models import MonitorRule
 from monitoring.rule_rows import Batch, as_rows, read_rows
 from monitoring.transactions import in_transaction
@@ -56,7 +57,7 @@ def _page(rows: QuerySet[MonitorRule, tuple[Any, ...]], after: int) -> list[tupl
 
 def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:
     """Find the rules that a call asks for; names that are not there become problems."""
-    problems = [str(problem) for problem in arguments.problems]
+    problems: list[str] = [str(problem) for problem in arguments.problems]
     enabled = MonitorRule.objects.filter(enabled=True)
     stored: QuerySet[MonitorRule] | None = None
     name = "JSON arguments" + (f" of {periodic_task}" if periodic_task else "")
@@ -91,12 +92,17 @@ def _missing(column: str, names: Sequence[str], found: QuerySet[MonitorRule]) ->
         MonitorRule.objects.filter(**{f"{column}__in": missing}).values_list(column, flat=True)
     )
     known = list(MonitorRule.objects.values_list(column, flat=True).distinct()[:10_000])
-    what = "rule named" if column == "name" else "rule for task"
+    is_named = column == "name"
     for name in missing:
-        if name in disabled:
-            yield f'the {what} "{name}" is disabled: enable it in the admin'
+        hint = did_you_mean(name, known)
+        if name in disabled and is_named:
+            yield _('the rule named "{name}" is disabled: enable it in the admin', name=name)
+        elif name in disabled:
+            yield _('the rule for task "{name}" is disabled: enable it in the admin', name=name)
+        elif is_named:
+            yield _('there is no rule named "{name}"{hint}', name=name, hint=hint)
         else:
-            yield f'there is no {what} "{name}"{did_you_mean(name, known)}'
+            yield _('there is no rule for task "{name}"{hint}', name=name, hint=hint)
 
 
 def _digest(name: str, wanted: Sequence[str]) -> str:

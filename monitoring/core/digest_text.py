@@ -10,30 +10,33 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitoring.core.texts import one_line
+from monitoring.core.wording import ENGLISH, Words, joined, said
+from monitoring.core.wording import Text as _
 
 
-def digest_text(variables: Mapping[str, Any]) -> str:
+def digest_text(variables: Mapping[str, Any], words: Words = ENGLISH) -> str:
     """Return a digest as plain text.
 
     variables: those of the mail template. Times are aware datetimes, shown in UTC.
     """
     lines = [
-        str(variables.get("headline") or "Several tasks need attention"),
+        str(variables.get("headline") or "") or _("Several tasks need attention"),
         str(variables.get("explanation") or ""),
         "",
     ]
     for task in _items(variables, "tasks"):
         lines += _task_lines(task)
     if more := variables.get("more"):
-        lines.append(f"and {more} more")
+        lines.append(_("and {more} more", more=more))
     lines.append("")
-    lines.append(f"Checked: {_shown(variables.get('check_time')) or 'not known'}")
+    time = _shown(variables.get("check_time")) or _("not known")
+    lines.append(_("Checked: {time}", time=time))
     if address := variables.get("list_url"):
-        lines.append(f"More: {address}")
-    return "\n".join(lines) + "\n"
+        lines.append(_("More: {address}", address=address))
+    return "\n".join(said(line, words) for line in lines) + "\n"
 
 
-def with_notes(variables: Mapping[str, Any], text: str) -> str:
+def with_notes(variables: Mapping[str, Any], text: str, words: Words = ENGLISH) -> str:
     """Return `text` with what else the reader must know.
 
     Above it whom this could not be delivered to; below it, that nobody looked for a while and that
@@ -41,16 +44,25 @@ def with_notes(variables: Mapping[str, Any], text: str) -> str:
     """
     above = list(_undelivered(variables))
     if above:
-        above = ["This message could not be delivered to:", *above, ""]
-    below = []
+        above = [_("This message could not be delivered to:"), *above, ""]
+    below: list[str] = []
     if behind := variables.get("held_behind"):
-        since = _shown(variables.get("held_since"))
-        when = f" since {since}" if since else ""
-        below.append(f"Held back{when}, because {behind}, which it depends on, was failing.")
+        below.append(_held(str(behind), _shown(variables.get("held_since"))))
     start, end = (_shown(variables.get(name)) for name in ("not_checked_from", "check_time"))
     if start and end:
-        below.append(f"Not checked between {start} and {end}.")
-    return "".join([*(f"{line}\n" for line in above), text, *(f"{line}\n" for line in below)])
+        below.append(_("Not checked between {start} and {end}.", start=start, end=end))
+    before, after = ("".join(f"{said(line, words)}\n" for line in part) for part in (above, below))
+    return f"{before}{text}{after}"
+
+
+def _held(task: str, since: str) -> str:
+    if not since:
+        return _("Held back, because {task}, which it depends on, was failing.", task=task)
+    return _(
+        "Held back since {since}, because {task}, which it depends on, was failing.",
+        since=since,
+        task=task,
+    )
 
 
 def _undelivered(variables: Mapping[str, Any]) -> Iterator[str]:
@@ -60,15 +72,15 @@ def _undelivered(variables: Mapping[str, Any]) -> Iterator[str]:
 
 def _task_lines(task: Mapping[str, Any]) -> Iterator[str]:
     name, rule = _line(task, "task_name"), _line(task, "rule_name")
-    said = [_line(task, "current_status") or "not known"]
+    found = [_line(task, "current_status") or _("not known")]
     if expected := _line(task, "expected_statuses"):
-        said.append(f"expected {expected}")
+        found.append(_("expected {statuses}", statuses=expected))
     if since := _shown(task.get("opened_at")):
-        said.append(f"since {since}")
+        found.append(_("since {since}", since=since))
     if count := task.get("dependents"):
-        said.append(f"tasks that depend on it: {count}")
+        found.append(_("tasks that depend on it: {count}", count=count))
     yield f"- {name} ({rule})" if rule and rule != name else f"- {name}"
-    yield f"  {'; '.join(said)}"
+    yield joined(["  ", joined(found, "; ")], "")
     if words := _line(task, "explanation"):
         yield f"  {words}"
     if address := task.get("event_url"):

@@ -10,6 +10,8 @@ from typing import Any
 from monitoring.core.incidents import MessageKind
 from monitoring.core.messages import iso
 from monitoring.core.values import VerdictKind
+from monitoring.core.wording import ENGLISH, Text, Words, ngettext, said
+from monitoring.core.wording import Text as _
 
 MOST_TASKS = 100
 """Tasks that one digest lists."""
@@ -23,15 +25,15 @@ class Topic(StrEnum):
     RECOVERED = "recovered"
 
 
-_WORDS = {
-    Topic.FAILED: ("[ALERT] ", "{count} tasks failed their status check"),
-    Topic.UNKNOWN: ("[ALERT] ", "{count} tasks cannot be checked"),
-    Topic.RECOVERED: ("[RESOLVED] ", "{count} tasks are fine again"),
+_SUBJECTS = {
+    Topic.FAILED: _("[ALERT] {headline}"),
+    Topic.UNKNOWN: _("[ALERT] {headline}"),
+    Topic.RECOVERED: _("[RESOLVED] {headline}"),
 }
 _EXPLANATIONS = {
-    Topic.FAILED: "The same check found all of them, so they share one message.",
-    Topic.UNKNOWN: "As long as this lasts, failures of these tasks go unnoticed.",
-    Topic.RECOVERED: "The latest check found them as expected.",
+    Topic.FAILED: _("The same check found all of them, so they share one message."),
+    Topic.UNKNOWN: _("As long as this lasts, failures of these tasks go unnoticed."),
+    Topic.RECOVERED: _("The latest check found them as expected."),
 }
 _VERDICTS = {Topic.FAILED: "digest", Topic.UNKNOWN: "unknown", Topic.RECOVERED: "ok"}
 _PER_TASK = ("task_name", "rule_name", "current_status", "expected_statuses", "explanation")
@@ -44,26 +46,38 @@ def topic_of(kind: str, verdict: str) -> Topic:
     return Topic.UNKNOWN if verdict == VerdictKind.UNKNOWN.value else Topic.FAILED
 
 
+def _headline(topic: Topic, count: int) -> Text:
+    if topic is Topic.RECOVERED:
+        return ngettext("{count} task is fine again", "{count} tasks are fine again", count)
+    if topic is Topic.UNKNOWN:
+        return ngettext("{count} task cannot be checked", "{count} tasks cannot be checked", count)
+    return ngettext(
+        "{count} task failed its status check", "{count} tasks failed their status check", count
+    )
+
+
 def digest_facts(
-    topic: Topic, messages: Iterable[tuple[int | None, Mapping[str, Any]]], now: datetime
+    topic: Topic,
+    messages: Iterable[tuple[int | None, Mapping[str, Any]]],
+    now: datetime,
+    words: Words = ENGLISH,
 ) -> dict[str, Any]:
     """Return what a digest says, as JSON values.
 
-    messages: alert event and facts of each message. now: of the check, aware, UTC. Tasks that
-    most others depend on come first.
+    messages: alert event and facts of each message. now: of the check, aware, UTC. words: of the
+    language of its texts. Tasks that most others depend on come first.
     """
     messages = list(messages)
     tasks = sorted((_task(event_id, facts) for event_id, facts in messages), key=_importance)
     gaps = [gap for _, facts in messages if (gap := facts.get("not_checked_from"))]
-    label, words = _WORDS[topic]
-    headline = words.format(count=len(tasks))
+    headline = _headline(topic, len(tasks))
     kind = MessageKind.RECOVERY if topic is Topic.RECOVERED else MessageKind.ALERT
     return {
         "kind": kind.value,
         "verdict": _VERDICTS[topic],
-        "subject": f"{label}{headline}",
-        "headline": headline,
-        "explanation": _EXPLANATIONS[topic],
+        "subject": said(_(_SUBJECTS[topic], headline=headline), words),
+        "headline": said(headline, words),
+        "explanation": said(_EXPLANATIONS[topic], words),
         "check_time": iso(now),
         "not_checked_from": min(gaps, default=None),
         "count": len(tasks),

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from monitoring.core.statuses import Status, nearest_status, parse_status
 from monitoring.core.texts import is_storable
 from monitoring.core.values import MAX_LOOKBACK_HOURS, ContextFilter
+from monitoring.core.wording import Text as _
 
 MAX_NAME_LENGTH = 255
 MAX_ADDRESS_LENGTH = 254
@@ -43,14 +44,29 @@ def shown(value: object, most: int = 80) -> str:
 def read_task_name(value: object, what: str = "task") -> str:
     """Return a name as it is; `what` it names is for the error's text."""
     if not isinstance(value, str) or not value.strip():
-        raise InvalidValueError(f"the {what} name must be a non-empty text, got {shown(value)}")
+        raise InvalidValueError(
+            _(
+                "the {what} name must be a non-empty text, got {value}",
+                what=_(what),
+                value=shown(value),
+            )
+        )
     if len(value) > MAX_NAME_LENGTH:
         raise InvalidValueError(
-            f"the {what} name is longer than {MAX_NAME_LENGTH} characters: {shown(value)}"
+            _(
+                "the {what} name is longer than {most} characters: {value}",
+                what=_(what),
+                most=MAX_NAME_LENGTH,
+                value=shown(value),
+            )
         )
     if not is_storable(value):
         raise InvalidValueError(
-            f"the {what} name holds characters that cannot be stored: {shown(value)}"
+            _(
+                "the {what} name holds characters that cannot be stored: {value}",
+                what=_(what),
+                value=shown(value),
+            )
         )
     return value
 
@@ -58,27 +74,41 @@ def read_task_name(value: object, what: str = "task") -> str:
 def read_statuses(value: object) -> tuple[Status, ...]:
     """Return the expected statuses without repetition, in the order given."""
     if isinstance(value, str):
-        raise InvalidValueError(
-            f"must be a list, got the text {shown(value)}: write [{shown(value)}]"
-        )
+        raise InvalidValueError(_no_list(value))
     if not isinstance(value, list | tuple):
         raise InvalidValueError(
-            f'must be a list of statuses such as ["Completed"], got {shown(value)}'
+            _('must be a list of statuses such as ["Completed"], got {value}', value=shown(value))
         )
     if not value:
-        raise InvalidValueError(f"is empty: name at least one of {_all_statuses()}")
+        raise InvalidValueError(
+            _("is empty: name at least one of {statuses}", statuses=_all_statuses())
+        )
     return tuple(dict.fromkeys(_read_status(item) for item in value))
 
 
 def _read_status(item: object) -> Status:
     if not isinstance(item, str):
-        raise InvalidValueError(f"{shown(item)} is not a status: use {_all_statuses()}")
+        raise InvalidValueError(_no_status(item, ""))
     status = parse_status(item)
     if status is None:
-        near = nearest_status(item)
-        hint = f"did you mean {shown(near)}?" if near else f"use {_all_statuses()}"
-        raise InvalidValueError(f"{shown(item)} is not a status: {hint}")
+        raise InvalidValueError(_no_status(item, nearest_status(item)))
     return status
+
+
+def _no_status(item: object, near: str) -> str:
+    if near:
+        text = _(
+            "{value} is not a status: did you mean {near}?", value=shown(item), near=shown(near)
+        )
+    else:
+        text = _(
+            "{value} is not a status: use {statuses}", value=shown(item), statuses=_all_statuses()
+        )
+    return text
+
+
+def _no_list(text: str) -> str:
+    return _("must be a list, got the text {value}: write [{value}]", value=shown(text))
 
 
 def _all_statuses() -> str:
@@ -111,12 +141,15 @@ def read_number(value: object, expected: str = "a number", advice: str = "") -> 
 def read_names(value: object, what: str = "task") -> tuple[str, ...]:
     """Return a list of names without repetition; `what` they name is for the error's text."""
     if isinstance(value, str):
-        raise InvalidValueError(
-            f"must be a list, got the text {shown(value)}: write [{shown(value)}]"
-        )
+        raise InvalidValueError(_no_list(value))
     if not isinstance(value, list | tuple):
         raise InvalidValueError(
-            f'must be a list of {what} names such as ["{what.title()} Y"], got {shown(value)}'
+            _(
+                'must be a list of {what} names such as ["{example} Y"], got {value}',
+                what=_(what),
+                example=what.title(),
+                value=shown(value),
+            )
         )
     return tuple(dict.fromkeys(read_task_name(item, what) for item in value))
 
@@ -138,11 +171,13 @@ def read_addresses(value: object) -> tuple[tuple[str, ...], list[str]]:
     """
     if isinstance(value, str):
         good = (value,) if is_address(value) else ()
-        return good, [f"must be a list, got the text {shown(value)}: write [{shown(value)}]"]
+        return good, [_no_list(value)]
     if not isinstance(value, list | tuple):
-        return (), [f'must be a list such as ["admin@example.com"], got {shown(value)}']
-    complaints = [
-        f'{shown(item)} is not an e-mail address: write it like "admin@example.com"'
+        return (), [
+            _('must be a list such as ["admin@example.com"], got {value}', value=shown(value))
+        ]
+    complaints: list[str] = [
+        _('{value} is not an e-mail address: write it like "admin@example.com"', value=shown(item))
         for item in value
         if not is_address(item)
     ]
@@ -169,7 +204,9 @@ def read_context(model: object, type_: object, field: object = "") -> ContextFil
     """Return the context filter, or None when none is configured."""
     if _absent(model) and _absent(type_):
         if not _absent(field):
-            raise InvalidValueError("context_field needs context_model and context_type beside it")
+            raise InvalidValueError(
+                _("context_field needs context_model and context_type beside it")
+            )
         return None
     if _absent(model) or _absent(type_):
         given, missing = (
@@ -177,21 +214,36 @@ def read_context(model: object, type_: object, field: object = "") -> ContextFil
             if _absent(model)
             else ("context_model", "context_type")
         )
-        raise InvalidValueError(f"{given} is given without {missing}: set both or neither")
+        raise InvalidValueError(
+            _(
+                "{given} is given without {missing}: set both or neither",
+                given=given,
+                missing=missing,
+            )
+        )
     if not isinstance(model, str) or not _CONTEXT_MODEL.fullmatch(model):
         raise InvalidValueError(
-            f'context_model must look like "gap.models.IngestorSession", got {shown(model)}'
+            _(
+                'context_model must look like "gap.models.IngestorSession", got {value}',
+                value=shown(model),
+            )
         )
     if not isinstance(type_, str) or len(type_) > MAX_NAME_LENGTH:
         raise InvalidValueError(
-            f"context_type must be a text of up to {MAX_NAME_LENGTH} characters, got {shown(type_)}"
+            _(
+                "context_type must be a text of up to {most} characters, got {value}",
+                most=MAX_NAME_LENGTH,
+                value=shown(type_),
+            )
         )
     if not is_storable(type_):
         raise InvalidValueError(
-            f"context_type holds characters that cannot be stored: {shown(type_)}"
+            _("context_type holds characters that cannot be stored: {value}", value=shown(type_))
         )
     if not isinstance(field, str):
-        raise InvalidValueError(f"context_field must be a field name, got {shown(field)}")
+        raise InvalidValueError(
+            _("context_field must be a field name, got {value}", value=shown(field))
+        )
     return ContextFilter(model=model, field=field, type=type_)
 
 

@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import Any
 
 from monitoring.core.incidents import MessageKind
-from monitoring.core.statuses import title_case
+from monitoring.core.statuses import either, title_case
 from monitoring.core.texts import one_line, storable
 from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
+from monitoring.core.wording import ENGLISH, Text, Words, said
+from monitoring.core.wording import Text as _
 
 MAX_SUBJECT_LENGTH = 255
 MAX_ERROR_LENGTH = 2000
@@ -32,26 +34,28 @@ TIME_FACTS = (
 )
 """Facts that are points in time: ISO 8601 in the outbox, aware datetimes in the template."""
 
-_NOT_KNOWN = "not known"
+_NOT_KNOWN = _("not known")
 
+_RECOVERED = _("[RESOLVED] {task_name}")
 _SUBJECTS = {
-    VerdictKind.STATUS_MISMATCH: "[ALERT] {name} Status Check Failed",
-    VerdictKind.OVERRUNNING: "[ALERT] {name} Status Check Failed",
-    VerdictKind.NO_EXECUTION: "[ALERT] {name} Has Not Executed",
-    VerdictKind.UNKNOWN: "[ALERT] {name} Cannot Be Checked",
+    VerdictKind.STATUS_MISMATCH: _("[ALERT] {task_name} Status Check Failed"),
+    VerdictKind.OVERRUNNING: _("[ALERT] {task_name} Status Check Failed"),
+    VerdictKind.NO_EXECUTION: _("[ALERT] {task_name} Has Not Executed"),
+    VerdictKind.UNKNOWN: _("[ALERT] {task_name} Cannot Be Checked"),
 }
 
 
-def subject(task_name: str, verdict: VerdictKind, kind: MessageKind) -> str:
-    """Return the documented subject, on one line and at most 255 characters."""
-    pattern = "[RESOLVED] {name}" if kind is MessageKind.RECOVERY else _SUBJECTS[verdict]
-    room = MAX_SUBJECT_LENGTH - len(pattern.format(name=""))
-    return pattern.format(name=storable(one_line(task_name), room))
+def subject(task_name: str, verdict: VerdictKind, kind: MessageKind, words: Words = ENGLISH) -> str:
+    """Return the subject, on one line and at most 255 characters; in English the documented one."""
+    pattern = _RECOVERED if kind is MessageKind.RECOVERY else _SUBJECTS[verdict]
+    room = MAX_SUBJECT_LENGTH - len(said(_(pattern, task_name=""), words))
+    name = storable(one_line(task_name), max(room, 1))
+    return said(_(pattern, task_name=name), words)
 
 
-def lookback_text(hours: float) -> str:
+def lookback_text(hours: float) -> Text:
     """Return the window in the documented words: `Last 1.5 hour(s)`."""
-    return f"Last {number(hours)} hour(s)"
+    return _("Last {hours} hour(s)", hours=number(hours))
 
 
 def number(value: float) -> str:
@@ -71,19 +75,21 @@ def facts(
     held_behind: str = "",
     not_checked_from: datetime | None = None,
     dependent_states: Sequence[Mapping[str, Any]] = (),
+    words: Words = ENGLISH,
 ) -> dict[str, Any]:
     """Return what one message says, as JSON values: the nine documented variables and more.
 
     now: when the check was performed. opened_at: start of the incident. held_behind: the task
     whose failure held this message back since then. not_checked_from: checks were missing from
-    here until now. dependent_states: task_name, state and since of each dependent task.
+    here until now. dependent_states: task_name, state and since of each dependent task. words:
+    of the language that the texts among them are in.
     """
     execution = verdict.execution
     known = verdict.last_known
     return {
         "task_name": rule.task_name,
-        "current_status": verdict.current_status,
-        "expected_statuses": title_case(rule.expected_statuses),
+        "current_status": said(_(verdict.current_status), words),
+        "expected_statuses": said(title_case(rule.expected_statuses), words),
         "lookback_hours": float(rule.lookback_hours),
         "started_at": iso(execution.started_at if execution else None),
         "finished_at": iso(execution.finished_at if execution else None),
@@ -92,10 +98,10 @@ def facts(
         "dependent_tasks": list(rule.dependent_tasks),
         "kind": kind.value,
         "verdict": verdict.kind.value,
-        "subject": subject(rule.task_name, verdict.kind, kind),
-        "headline": _headline(rule, verdict, kind),
-        "explanation": _explanation(rule, verdict, kind),
-        "lookback_text": lookback_text(rule.lookback_hours),
+        "subject": subject(rule.task_name, verdict.kind, kind, words),
+        "headline": said(_headline(rule, verdict, kind), words),
+        "explanation": said(_explanation(rule, verdict, kind), words),
+        "lookback_text": said(lookback_text(rule.lookback_hours), words),
         "rule_name": rule.name,
         "description": rule.description,
         "context_model": rule.context.model if rule.context else "",
@@ -105,7 +111,7 @@ def facts(
         "still_running_since": iso(
             verdict.still_running.started_at if verdict.still_running else None
         ),
-        "last_known_status": known.status.value.title() if known else "",
+        "last_known_status": said(_(known.status.value.title()), words) if known else "",
         "last_known_started_at": iso(known.started_at if known else None),
         "last_known_finished_at": iso(known.finished_at if known else None),
         "error": _error(execution),
@@ -121,30 +127,38 @@ def facts(
     }
 
 
-def _headline(rule: Rule, verdict: Verdict, kind: MessageKind) -> str:
+def _headline(rule: Rule, verdict: Verdict, kind: MessageKind) -> Text:
     name = storable(one_line(rule.task_name), MAX_SUBJECT_LENGTH)
     if kind is MessageKind.RECOVERY:
-        return f"{name} is fine again"
-    return {
-        VerdictKind.NO_EXECUTION: f"{name} has not executed",
-        VerdictKind.OVERRUNNING: f"{name} runs longer than it may",
-        VerdictKind.UNKNOWN: f"{name} cannot be checked",
-    }.get(verdict.kind, f"{name} is {verdict.current_status}")
-
-
-def _explanation(rule: Rule, verdict: Verdict, kind: MessageKind) -> str:
-    window = f"the last {number(rule.lookback_hours)} hour(s)"
-    if kind is MessageKind.RECOVERY:
-        return f"The latest check found it {verdict.current_status}, as expected."
+        return _("{task_name} is fine again", task_name=name)
     if verdict.kind is VerdictKind.NO_EXECUTION:
-        return f"No execution started within {window}."
-    if verdict.kind is VerdictKind.OVERRUNNING and rule.max_runtime_minutes is not None:
-        limit = number(rule.max_runtime_minutes)
-        return f"It has been running for longer than the {limit} minute(s) it is given."
+        return _("{task_name} has not executed", task_name=name)
+    if verdict.kind is VerdictKind.OVERRUNNING:
+        return _("{task_name} runs longer than it may", task_name=name)
     if verdict.kind is VerdictKind.UNKNOWN:
-        return f"The check could not judge this rule: {verdict.reason}."
-    expected = " or ".join(status.value for status in rule.expected_statuses)
-    return f"Its latest execution, started within {window}, should be {expected}."
+        return _("{task_name} cannot be checked", task_name=name)
+    return _("{task_name} is {status}", task_name=name, status=_(verdict.current_status))
+
+
+def _explanation(rule: Rule, verdict: Verdict, kind: MessageKind) -> Text:
+    hours = number(rule.lookback_hours)
+    if kind is MessageKind.RECOVERY:
+        status = _(verdict.current_status)
+        return _("The latest check found it {status}, as expected.", status=status)
+    if verdict.kind is VerdictKind.NO_EXECUTION:
+        return _("No execution started within the last {hours} hour(s).", hours=hours)
+    if verdict.kind is VerdictKind.OVERRUNNING and rule.max_runtime_minutes is not None:
+        return _(
+            "It has been running for longer than the {minutes} minute(s) it is given.",
+            minutes=number(rule.max_runtime_minutes),
+        )
+    if verdict.kind is VerdictKind.UNKNOWN:
+        return _("The check could not judge this rule: {reason}.", reason=verdict.reason)
+    return _(
+        "Its latest execution, started within the last {hours} hour(s), should be {expected}.",
+        hours=hours,
+        expected=either(rule.expected_statuses),
+    )
 
 
 def _error(execution: Execution | None) -> str:
@@ -156,32 +170,33 @@ def iso(at: datetime | None) -> str | None:
     return at.isoformat() if at else None
 
 
-def plain_text(variables: Mapping[str, Any]) -> str:
+def plain_text(variables: Mapping[str, Any], words: Words = ENGLISH) -> str:
     """Return a message as plain text without a template, for when the template fails.
 
     Never raises: facts may have waited in the outbox since an older release wrote them.
     """
-    said = {name: value for name, value in variables.items() if value not in (None, "")}
+    known = {name: value for name, value in variables.items() if value not in (None, "")}
     lines = [
-        str(said.get("headline", "A task needs attention")),
-        str(said.get("explanation", "")),
+        str(known.get("headline", "")) or _("A task needs attention"),
+        str(known.get("explanation", "")),
         "",
-        f"Task: {said.get('task_name', _NOT_KNOWN)}",
-        f"Current status: {said.get('current_status', _NOT_KNOWN)}",
-        f"Expected: {said.get('expected_statuses', _NOT_KNOWN)}",
-        f"Lookback window: {said.get('lookback_text', _NOT_KNOWN)}",
-        f"Started: {_shown(said.get('started_at'))}",
-        f"Finished: {_shown(said.get('finished_at'))}",
-        f"Checked: {_shown(said.get('check_time'))}",
+        _("Task: {task_name}", task_name=known.get("task_name", _NOT_KNOWN)),
+        _("Current status: {status}", status=known.get("current_status", _NOT_KNOWN)),
+        _("Expected: {statuses}", statuses=known.get("expected_statuses", _NOT_KNOWN)),
+        _("Lookback window: {window}", window=known.get("lookback_text", _NOT_KNOWN)),
+        _("Started: {time}", time=_shown(known.get("started_at"))),
+        _("Finished: {time}", time=_shown(known.get("finished_at"))),
+        _("Checked: {time}", time=_shown(known.get("check_time"))),
     ]
-    dependents = said.get("dependent_tasks")
+    dependents = known.get("dependent_tasks")
     if isinstance(dependents, list | tuple) and dependents:
-        lines.append(f"Tasks that depend on it: {', '.join(map(str, dependents))}")
-    if "error" in said:
-        lines.append(f"Error: {said['error']}")
-    if "event_url" in said:
-        lines.append(f"More: {said['event_url']}")
-    return "\n".join(lines) + "\n"
+        names = ", ".join(map(str, dependents))
+        lines.append(_("Tasks that depend on it: {names}", names=names))
+    if "error" in known:
+        lines.append(_("Error: {error}", error=known["error"]))
+    if "event_url" in known:
+        lines.append(_("More: {address}", address=known["event_url"]))
+    return "\n".join(said(line, words) for line in lines) + "\n"
 
 
 def _shown(at: object) -> str:

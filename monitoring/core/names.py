@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from monitoring.core.wording import Text as _
+
 
 def nearest(name: str, candidates: Iterable[str], most: int = 3) -> list[str]:
     """Return up to `most` candidates that look like `name`, the nearest first; case is ignored."""
@@ -18,5 +20,7 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     found = nearest(name, candidates)
     if not found:
         return ""
-    quoted = " or ".join(f'"{item}"' for item in found)
-    return f" (did you mean {quoted}?)"
+    quoted = f'"{found[0]}"'
+    for item in found[1:]:
+        quoted = _("{one} or {other}", one=quoted, other=f'"{item}"')
+    return _(" (did you mean {names}?)", names=quoted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from monitoring.core.fields import unique_addresses
+from monitoring.core.wording import Text as _
 
 
 def resolve_recipients(notify_to: Sequence[str], superusers: Sequence[str]) -> tuple[str, ...]:
@@ -14,4 +15,6 @@ def resolve_recipients(notify_to: Sequence[str], superusers: Sequence[str]) -> t
 
 def no_recipient_error(task_name: str) -> str:
     """Return the documented error text (10.7.1)."""
-    return f"notify_to is empty but no superuser found for task '{task_name}'"
+    return _(
+        "notify_to is empty but no superuser found for task '{task_name}'", task_name=task_name
+    )

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from functools import reduce
 
 from monitoring.core.names import nearest
+from monitoring.core.wording import Text, joined
+from monitoring.core.wording import Text as _
 
 
 class Status(StrEnum):
@@ -31,7 +34,7 @@ IN_PROGRESS = frozenset({Status.RUNNING, Status.INVALIDATED})
 
 FINISHED = frozenset({Status.COMPLETED, Status.STOPPED, Status.CANCELLED})
 
-NO_EXECUTION = "No execution found"
+NO_EXECUTION = str(_("No execution found"))
 """Shown as the current status when the window holds no execution (documented wording)."""
 
 _BY_FOLDED_NAME = {status.value.casefold(): status for status in Status}
@@ -47,6 +50,12 @@ def nearest_status(text: str) -> str:
     return next(iter(nearest(text, [status.value for status in Status])), "")
 
 
-def title_case(statuses: Iterable[Status]) -> str:
+def title_case(statuses: Iterable[Status]) -> Text:
     """Return statuses as mails show them: `Completed, Running`."""
-    return ", ".join(status.value.title() for status in statuses)
+    return joined((_(status.value.title()) for status in statuses), ", ")
+
+
+def either(statuses: Iterable[Status]) -> Text:
+    """Return statuses, at least one, as alternatives: `Completed or Running`."""
+    texts = [_(status.value) for status in statuses]
+    return reduce(lambda one, other: _("{one} or {other}", one=one, other=other), texts)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from monitoring.core.statuses import FINISHED, NO_EXECUTION, NOT_STARTED, Status
+from monitoring.core.statuses import FINISHED, NO_EXECUTION, NOT_STARTED, Status, either
 from monitoring.core.values import (
     Evidence,
     Execution,
@@ -22,6 +22,7 @@ from monitoring.core.values import (
     VerdictKind,
     WhileRunning,
 )
+from monitoring.core.wording import Text as _
 
 MAX_CLOCK_SKEW = timedelta(seconds=300)
 """Starts later than this after `now` come from a wrong clock; sources leave them out."""
@@ -72,7 +73,7 @@ def judge(rule: Rule, evidence: Evidence, now: datetime) -> Verdict:
         return Verdict(
             kind=VerdictKind.IN_PROGRESS,
             current_status=Status.RUNNING.value,
-            reason="still in progress; nothing has finished in the window yet",
+            reason=_("still in progress; nothing has finished in the window yet"),
             execution=evidence.latest,
         )
     return _nothing_found(rule, evidence, window_start, now)
@@ -107,7 +108,7 @@ def _overrunning(
     return Verdict(
         kind=VerdictKind.OVERRUNNING,
         current_status=Status.RUNNING.value,
-        reason=f"running for longer than {rule.max_runtime_minutes:g} min",
+        reason=_("running for longer than {minutes} min", minutes=f"{rule.max_runtime_minutes:g}"),
         execution=candidate,
         waiting=evidence.waiting,
     )
@@ -138,11 +139,14 @@ def _accepted_waiting(rule: Rule, evidence: Evidence, window_start: datetime) ->
 
 
 def _mismatch(rule: Rule, execution: Execution, evidence: Evidence) -> Verdict:
-    expected = " or ".join(status.value for status in rule.expected_statuses)
     return Verdict(
         kind=VerdictKind.STATUS_MISMATCH,
         current_status=execution.status.value,
-        reason=f"{execution.status.value} instead of {expected}",
+        reason=_(
+            "{status} instead of {expected}",
+            status=_(execution.status.value),
+            expected=either(rule.expected_statuses),
+        ),
         execution=execution,
         waiting=evidence.waiting,
     )
@@ -157,15 +161,18 @@ def _nothing_found(
         since = max(rule.watched_since, log_since)
         if since > window_start:
             covered = max((now - since).total_seconds() / 3600, 0.0)
-            what = "log covers" if log_since >= rule.watched_since else "rule has watched for"
-            reason = f"{what} {round(covered, 2):g} of {rule.lookback_hours:g} h"
+            hours = {"covered": f"{round(covered, 2):g}", "hours": f"{rule.lookback_hours:g}"}
+            if log_since >= rule.watched_since:
+                reason = _("log covers {covered} of {hours} h", **hours)
+            else:
+                reason = _("rule has watched for {covered} of {hours} h", **hours)
             return _unknown(reason, young_log=True)
     latest = evidence.latest
     runs = latest is not None and latest.status is Status.RUNNING
     return Verdict(
         kind=VerdictKind.NO_EXECUTION,
         current_status=NO_EXECUTION,
-        reason=f"no execution in the last {rule.lookback_hours:g} h",
+        reason=_("no execution in the last {hours} h", hours=f"{rule.lookback_hours:g}"),
         still_running=latest if runs else None,
         last_known=latest,
         waiting=evidence.waiting,

@@ -10,6 +10,7 @@ from django_celery_beat.models import PeriodicTask
 
 from monitoring.core.arguments import parse_arguments
 from monitoring.core.fields import shown
+from monitoring.core.wording import Text as _
 from monitoring.exchange.documented import is_documented, to_rows
 from monitoring.exchange.resources import CheckContext, RuleResource, RuleResult
 from monitoring.exchange.rows import FileError, Row
@@ -45,9 +46,11 @@ def convert(
         rows = documented_rows(row)
         names = [str(one["name"]) for one in rows]
         taken = MonitorRule.objects.filter(name__in=names).order_by("name")
-        problems = [f"there is already a rule named {shown(rule.name)}" for rule in taken]
+        problems: list[str] = [
+            _("there is already a rule named {name}", name=shown(rule.name)) for rule in taken
+        ]
         if not rows:
-            problems.append("there are no documented arguments to turn into rules")
+            problems.append(_("there are no documented arguments to turn into rules"))
         if problems:
             raise FileError(*problems)
         result: RuleResult = RuleResource(check_context).import_data(

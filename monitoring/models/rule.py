@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.core.fields import (
@@ -21,6 +21,7 @@ from monitoring.core.fields import (
     read_statuses,
 )
 from monitoring.core.values import MAX_LOOKBACK_HOURS
+from monitoring.core.wording import said
 from monitoring.models.choices import VerdictChoices, WhileRunningChoices
 from monitoring.models.fields import ExactCharField
 
@@ -34,6 +35,11 @@ def default_expected_statuses() -> list[str]:
 def validate_positive(value: float) -> None:
     if not value > 0:
         raise ValidationError(_("Must be greater than 0."), code="not_positive")
+
+
+def _refusal(*problems: str) -> list[ValidationError]:
+    """Return what the core complains of, in the language of whoever reads it."""
+    return [ValidationError(said(text, translation), code="not_readable") for text in problems]
 
 
 class MonitorRule(models.Model):
@@ -145,18 +151,16 @@ class MonitorRule(models.Model):
             try:
                 setattr(self, field, [str(item) for item in read(getattr(self, field))])
             except InvalidValueError as error:
-                errors[field] = ValidationError(str(error), code="not_readable")
+                errors[field] = _refusal(*error.problems)
         addresses, complaints = read_addresses(self.notify_to)
         if complaints:
-            errors["notify_to"] = [
-                ValidationError(text, code="not_readable") for text in complaints
-            ]
+            errors["notify_to"] = _refusal(*complaints)
         else:
             self.notify_to = list(addresses)
         try:
             read_context(self.context_model, self.context_type, self.context_field)
         except InvalidValueError as error:
-            errors["context_model"] = ValidationError(str(error), code="not_readable")
+            errors["context_model"] = _refusal(*error.problems)
         errors |= self._unbounded()
         if errors:
             raise ValidationError(errors)
@@ -197,4 +201,5 @@ class RuleState(models.Model):
         indexes = (models.Index(fields=("task_name",), name="monitoring_state_task"),)
 
     def __str__(self) -> str:
-        return f"{self.task_name}: {self.verdict or 'never checked'}"
+        verdict = self.get_verdict_display() or _("never checked")
+        return f"{self.task_name}: {verdict}"

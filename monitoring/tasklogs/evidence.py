@@ -162,7 +162,7 @@ def _filtered_evidence(
         try:
             groups.setdefault(contexts.resolve(_context(rule)), []).append(rule)
         except contexts.ContextError as error:
-            evidence[rule.key] = Evidence(unusable=str(error))
+            evidence[rule.key] = Evidence(unusable=error.text)
     unreadable: dict[str, str] = {}
     usable = [rule for group in groups.values() for rule in group]
     rows = _context_rows(log, usable, now, unreadable)
@@ -170,7 +170,7 @@ def _filtered_evidence(
         try:
             found = _by_type(model, path, group, rows)
         except contexts.ContextError as error:
-            evidence.update((rule.key, Evidence(unusable=str(error))) for rule in group)
+            evidence.update((rule.key, Evidence(unusable=error.text)) for rule in group)
             continue
         found.unreadable = unreadable
         for rule in group:

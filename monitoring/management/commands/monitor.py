@@ -8,7 +8,12 @@ from argparse import SUPPRESS
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    no_translations,
+)
 
 from monitoring import doors, periodic_tasks
 from monitoring.core.gaps import gap_text
@@ -93,6 +98,8 @@ class Command(BaseCommand):
         for subparser in (check, deliver, install, prune, *others):
             _accept_common_options(subparser)
 
+    # What it prints is read by programs and kept in logs.
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         match options["command"]:
             case "install-schedules":
