@@ -34,17 +34,21 @@ from monitoring.admin.display import (
     code,
     duration,
     listed,
+    status,
+    statuses,
     window,
 )
 from monitoring.admin.event_messages import MessageInline
 from monitoring.admin.event_operations import EventOperations
-from monitoring.models import AlertEvent, MonitorRule, Notification
+from monitoring.models import AlertEvent, MonitorRule, Notification, WhileRunningChoices
 from monitoring.tasklogs.history import find_pk
 
 
 def _spelt(value: object) -> str:
     if isinstance(value, bool):
         return str(_("yes") if value else _("no"))
+    if value in WhileRunningChoices.values:
+        return str(WhileRunningChoices(value).label)
     return listed(value) if isinstance(value, list) else str(value)
 
 
@@ -94,7 +98,7 @@ class AlertEventAdmin(EventOperations):
         "lasted",
         "opened",
         "watched_by",
-        "current_status",
+        "found",
         "failing_checks",
         "message_count",
     )
@@ -131,7 +135,7 @@ class AlertEventAdmin(EventOperations):
     inlines = (MessageInline,)
 
     def get_fieldsets(self, request: HttpRequest, obj: AlertEvent | None = None) -> Any:
-        what: list[Any] = [("task", "verdict_badge"), ("execution", "current_status")]
+        what: list[Any] = [("task", "verdict_badge"), ("execution", "found")]
         what += [("started", "finished")]
         since: list[Any] = [("state", "lasted"), ("opened", "checked")]
         since += [("failing_checks", "told"), "all_messages"]
@@ -188,6 +192,10 @@ class AlertEventAdmin(EventOperations):
     def verdict_badge(self, row: AlertEvent) -> str:
         return badge(row.get_verdict_display(), VERDICT_TONES.get(row.verdict))
 
+    @admin.display(description=_("current status"))
+    def found(self, row: AlertEvent) -> str:
+        return status(row.current_status)
+
     @admin.display(description=_("rule"))
     def watched_by(self, row: AlertEvent) -> str:
         if row.rule_id is not None:
@@ -235,7 +243,7 @@ class AlertEventAdmin(EventOperations):
 
     @admin.display(description=_("expected"))
     def expected(self, row: AlertEvent) -> str:
-        return listed(row.expected_statuses)
+        return statuses(row.expected_statuses)
 
     @admin.display(description=_("lookback window"))
     def lookback(self, row: AlertEvent) -> str:

@@ -16,6 +16,7 @@ from monitoring.conf import get_settings
 from monitoring.contexts import ContextError, field_of, resolve, short_label
 from monitoring.core.names import did_you_mean
 from monitoring.core.values import ContextFilter
+from monitoring.core.wording import Text as _
 
 User = AbstractBaseUser | AnonymousUser
 
@@ -26,6 +27,7 @@ class ContextRefusedError(Exception):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+        self.text = message
 
 
 def require(context: ContextFilter, user: User) -> None:
@@ -38,20 +40,18 @@ def require(context: ContextFilter, user: User) -> None:
     if model is None or not may_use(model, user):
         usable = [known._meta.label for known in apps.get_models() if may_use(known, user)]
         hint = did_you_mean(short_label(context.model), usable)
-        raise ContextRefusedError(
-            "context_model", f'"{context.model}" is not an installed model{hint}'
-        )
+        text = _('"{name}" is not an installed model{hint}', name=context.model, hint=hint)
+        raise ContextRefusedError("context_model", text)
     if leads_astray(model, context.field, user):
-        raise ContextRefusedError(
-            "context_field", f'"{context.field}" leads to a model that you may not view'
-        )
+        text = _('"{field}" leads to a model that you may not view', field=context.field)
+        raise ContextRefusedError("context_field", text)
     try:
         resolve(context)
     except ContextError as error:
-        raise ContextRefusedError("context_field", str(error)) from None
+        raise ContextRefusedError("context_field", error.text) from None
     except ValueError:  # Django's answer to blanks and quotation marks
-        message = f'"{context.field}" is not the name of a field'
-        raise ContextRefusedError("context_field", message) from None
+        text = _('"{field}" is not the name of a field', field=context.field)
+        raise ContextRefusedError("context_field", text) from None
 
 
 def may_use(model: type[Model], user: User) -> bool:

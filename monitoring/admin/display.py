@@ -11,17 +11,19 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from monitoring.core.fields import shown
 from monitoring.core.messages import number
+from monitoring.core.statuses import NO_EXECUTION
 from monitoring.core.texts import one_line
+from monitoring.core.wording import said
 from monitoring.models import MonitorRule, NotificationState, RunState, TaskStatus, VerdictChoices
 
 EMPTY = "-"
@@ -31,6 +33,12 @@ RULE_LABELS: Mapping[str, str | Promise] = {
     field.name: capfirst(field.verbose_name) for field in MonitorRule._meta.concrete_fields
 }
 """The fields of a rule as people know them, in the language of whoever looks."""
+
+
+_STATUSES: Mapping[str, str | Promise] = {
+    **dict(TaskStatus.choices),
+    NO_EXECUTION: gettext_lazy("No execution found"),
+}
 
 
 class Tone(StrEnum):
@@ -116,13 +124,33 @@ def listed(value: Any) -> str:
     return ", ".join(item if isinstance(item, str) else shown(item) for item in value) or EMPTY
 
 
+def in_words(text: str) -> str:
+    """Return what the core says in the language of the page; foreign text as it is."""
+    return said(text, translation)
+
+
+def status(stored: str) -> str:
+    """Return a status as people know it; a host's own spelling as it is."""
+    return str(_STATUSES.get(stored, stored))
+
+
+def statuses(value: Any) -> str:
+    """Return a stored list of statuses as text."""
+    if isinstance(value, list):
+        value = [status(item) if isinstance(item, str) else item for item in value]
+    return listed(value)
+
+
 def instant(at: datetime | None) -> str:
     """Return a point in time to the second, in the time zone of the page."""
     return timezone.localtime(at).strftime("%Y-%m-%d %H:%M:%S") if at else EMPTY
 
 
 def duration(took: timedelta) -> str:
-    """Return a length of time in its two largest units: `2 h 5 min`, `3.2 s`, `40 ms`."""
+    """Return a length of time in its two largest units: `2 h 5 min`, `3.2 s`, `40 ms`.
+
+    Only the day has another sign in other languages.
+    """
     seconds = took.total_seconds()
     if seconds < 0:
         return EMPTY  # the clocks of two machines
@@ -133,7 +161,7 @@ def duration(took: timedelta) -> str:
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
-    parts = [(days, "d"), (hour, "h"), (minute, "min"), (second, "s")]
+    parts = [(days, pgettext("unit of days", "d")), (hour, "h"), (minute, "min"), (second, "s")]
     first = next(index for index, (count, _unit) in enumerate(parts) if count)
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -68,11 +68,13 @@ class EventOperations(HistoryExport):
             return interventions.acknowledge(event, user, note, now, form.cleaned_data["until"])
 
         form = AcknowledgeForm(request.POST)
-        return self._do(request, object_id, form, acknowledge, _now("acknowledged"))
+        texts = gettext("acknowledged"), gettext("The alert event was acknowledged.")
+        return self._do(request, object_id, form, acknowledge, texts)
 
     def resolve_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         form = NoteForm(request.POST)
-        return self._do(request, object_id, form, interventions.resolve, _now("resolved"))
+        texts = gettext("resolved"), gettext("The alert event was resolved.")
+        return self._do(request, object_id, form, interventions.resolve, texts)
 
     def _do(
         self,
@@ -80,8 +82,10 @@ class EventOperations(HistoryExport):
         object_id: str,
         form: NoteForm,
         work: Callable[[AlertEvent, str, datetime], bool],
-        done: str,
+        texts: tuple[str, str],
     ) -> HttpResponse:
+        """Do the work on an event; texts: what the history and what the person is told."""
+        done, answer = texts
         event = self.get_object(request, unquote(object_id))
         if not (self.has_view_permission(request) and self.has_acknowledge_permission(request)):
             raise PermissionDenied
@@ -92,10 +96,11 @@ class EventOperations(HistoryExport):
                 text = f"{form.fields[field].label}: {form.errors[field].as_text()}"
                 self.message_user(request, text, messages.ERROR)
         elif self._work(request, event, work, form.cleaned_data["note"], done):
-            text = _now("The alert event was %s.") % done
-            self.message_user(request, text, messages.SUCCESS)
+            self.message_user(request, answer, messages.SUCCESS)
         else:
-            text = _now("Nothing was changed: the event is no longer open, or somebody was faster.")
+            text = gettext(
+                "Nothing was changed: the event is no longer open, or somebody was faster."
+            )
             self.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(url(self.admin_site, AlertEvent, "change", event.pk))
 

@@ -19,7 +19,6 @@ from django.db import router, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.decorators import method_decorator
-from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import override
 from django.views.decorators.http import require_POST
@@ -28,10 +27,11 @@ from import_export.forms import ConfirmImportForm, ExportForm, ImportForm
 
 from monitoring.admin.base import has_file_pages, log, url
 from monitoring.admin.context_access import ContextRefusedError, User, require
-from monitoring.admin.display import RULE_LABELS
+from monitoring.admin.display import in_words
+from monitoring.admin.rule_form import RuleForm
 from monitoring.core.values import ContextFilter
 from monitoring.exchange.resources import RuleResource, RuleResult, changed_fields
-from monitoring.exchange.rows import MAX_BYTES, TOO_LARGE, FileError
+from monitoring.exchange.rows import MAX_BYTES, FileError
 from monitoring.exchange.tables import RuleFormat
 from monitoring.models import MonitorRule
 
@@ -48,7 +48,7 @@ class UploadForm(ImportForm):  # type: ignore[misc]
     def clean_import_file(self) -> UploadedFile[Any]:
         file: UploadedFile[Any] = self.cleaned_data["import_file"]
         if file.size is None or file.size > MAX_BYTES:
-            raise ValidationError(capfirst(TOO_LARGE) + ".", code="too_large")
+            raise ValidationError(_("The file is larger than 5 MB: split it."), code="too_large")
         return file
 
 
@@ -180,7 +180,7 @@ class RuleExchangeMixin(ImportExportMixin):  # type: ignore[misc]
                 log(request, [row.instance], ADDITION, [{"added": {}}])
             elif row.is_update():
                 with override(None):  # entries are translated when they are read
-                    labels = [str(RULE_LABELS[name]) for name in changed_fields(row)]
+                    labels = [str(RuleForm.base_fields[name].label) for name in changed_fields(row)]
                 log(request, [row.instance], CHANGE, [{"changed": {"fields": labels}}])
 
 
@@ -189,4 +189,4 @@ def check_context(context: ContextFilter, user: User) -> None:
     try:
         require(context, user)
     except ContextRefusedError as refusal:
-        raise ValidationError({refusal.field: str(refusal)}) from None
+        raise ValidationError({refusal.field: in_words(refusal.text)}) from None

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django_jsonform.forms.fields import JSONFormField
 from django_jsonform.widgets import JSONFormWidget
 
+from monitoring.admin.display import in_words
 from monitoring.core.fields import InvalidValueError
 from monitoring.core.texts import storable
 
@@ -73,9 +74,7 @@ class ListField(JSONFormField):  # type: ignore[misc]
             return [str(item) for item in self.read(given)]
         except InvalidValueError as error:
             self._mark(given)
-            raise ValidationError(
-                [ValidationError(capfirst(text), code="not_readable") for text in error.problems]
-            ) from None
+            raise ValidationError([_refusal(text) for text in error.problems]) from None
 
     def _mark(self, given: object) -> None:
         """Say at each item what is wrong with it alone, beside the error of the whole list."""
@@ -87,7 +86,7 @@ class ListField(JSONFormField):  # type: ignore[misc]
         try:
             self.read([item])
         except InvalidValueError as error:
-            return capfirst(str(error))
+            return capfirst("; ".join(map(in_words, error.problems)))
         return ""
 
     def bound_data(self, data: Any, initial: Any) -> Any:
@@ -111,6 +110,10 @@ class ListField(JSONFormField):  # type: ignore[misc]
         else:
             drawn = []
         return super().prepare_value(drawn)
+
+
+def _refusal(text: str) -> ValidationError:
+    return ValidationError(capfirst(in_words(text)), code="not_readable")
 
 
 def _refuse_what_databases_refuse(items: list[Any]) -> None:

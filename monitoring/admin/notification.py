@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -10,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.html import format_html
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -42,6 +43,13 @@ MAIL_HEADERS = {
     "X-Frame-Options": "SAMEORIGIN",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+}
+
+
+_SUPPRESSED: Mapping[str, Any] = {
+    "snooze": _("the rule is snoozed"),
+    "acknowledgement": _("the event is acknowledged"),
+    "upstream": _("a task it depends on is failing"),
 }
 
 
@@ -120,7 +128,9 @@ class NotificationAdmin(HistoryAdmin):
     def state_badge(self, row: Notification) -> str:
         shown = badge(row.get_state_display(), MESSAGE_TONES.get(row.state))
         if row.state == NotificationState.SUPPRESSED and row.suppressed_by:
-            return format_html("{} {}", shown, aside(_("by %s") % row.suppressed_by))
+            return format_html(
+                "{} {}", shown, aside(_SUPPRESSED.get(row.suppressed_by, row.suppressed_by))
+            )
         return shown
 
     @admin.display(description=_("alert event"))
@@ -175,5 +185,5 @@ class NotificationAdmin(HistoryAdmin):
             '<iframe class="monitoring-mail" sandbox referrerpolicy="no-referrer" '
             'src="{}" title="{}"></iframe>',
             url(self.admin_site, Notification, "html", row.pk),
-            _now("The HTML part of the mail"),
+            gettext("The HTML part of the mail"),
         )

@@ -22,6 +22,7 @@ from django_celery_beat.admin import PeriodicTaskAdmin, PeriodicTaskForm
 from django_celery_beat.models import PeriodicTask
 
 from monitoring.admin.base import PageContext, log
+from monitoring.admin.display import in_words
 from monitoring.admin.exchange import check_context
 from monitoring.core.arguments import parse_arguments
 from monitoring.exchange.conversion import convert, documented_rows
@@ -85,7 +86,7 @@ class CheckedPeriodicTaskAdmin(PageContext, PeriodicTaskAdmin):  # type: ignore[
             )
         except FileError as error:
             for problem in error.problems:
-                self.message_user(request, problem, messages.ERROR)
+                self.message_user(request, in_words(problem), messages.ERROR)
             return self._back(row)
         rules = [one.instance for one in result]
         if request.method == "POST":

@@ -29,7 +29,7 @@ from monitoring.admin.display import (
     below,
     duration,
     instant,
-    listed,
+    statuses,
     window,
 )
 from monitoring.admin.exchange import RuleExchangeMixin
@@ -211,7 +211,7 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
 
     @admin.display(description=_("expected"))
     def expected(self, row: MonitorRule) -> str:
-        return listed(row.expected_statuses)
+        return statuses(row.expected_statuses)
 
     @admin.display(description=_("looks back"), ordering="lookback_hours")
     def lookback(self, row: MonitorRule) -> str:

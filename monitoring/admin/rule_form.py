@@ -8,6 +8,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.context_access import ContextRefusedError, User, require
+from monitoring.admin.display import in_words
 from monitoring.admin.fields import ListField, NumberInput
 from monitoring.core.fields import read_all_addresses, read_context, read_names, read_statuses
 from monitoring.models import MonitorRule, TaskStatus
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 else:  # not subscriptable at run time
     _Form = forms.ModelForm
 
+_STATUSES = [{"value": value, "title": label} for value, label in TaskStatus.choices]
 CONTEXT = ("context_model", "context_field", "context_type")
 
 
@@ -30,7 +32,7 @@ class RuleForm(_Form):
         name=_("Expected statuses"),
         required=True,
         initial=default_expected_statuses,
-        items={"choices": list(TaskStatus.values), "widget": "multiselect"},
+        items={"choices": _STATUSES, "widget": "multiselect"},
         read=read_statuses,
         help_text=_("Any of these is fine; everything else alerts."),
     )
@@ -66,7 +68,17 @@ class RuleForm(_Form):
             "dependent_tasks",
             *CONTEXT,
         )
+        # All of them: the history of a rule translates them as they stand here.
         labels = {
+            "name": _("Name"),
+            "task_name": _("Task"),
+            "enabled": _("Enabled"),
+            "while_running": _("While running"),
+            "notify_on_recovery": _("Notify on recovery"),
+            "snoozed_until": _("Snoozed until"),
+            "context_model": _("Context model"),
+            "context_field": _("Context field"),
+            "context_type": _("Context type"),
             "max_runtime_minutes": _("Longest runtime, in minutes"),
             "lookback_hours": _("Look back, in hours"),
             "alert_after": _("Alert after"),
@@ -114,4 +126,4 @@ class RuleForm(_Form):
         try:
             require(context, self.user)
         except ContextRefusedError as refusal:
-            self.add_error(refusal.field, str(refusal))
+            self.add_error(refusal.field, in_words(refusal.text))

@@ -18,18 +18,18 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from monitoring import doors, interventions
 from monitoring.admin.base import ONE_ROW, MonitoringAdmin, log, may_view_executions, url
-from monitoring.admin.display import instant
+from monitoring.admin.display import in_words, instant
 from monitoring.channels.email import DeliveryError, Mailer
 from monitoring.core.fields import InvalidValueError, is_address
 from monitoring.models import MonitorRule, Notification, NotificationState
 from monitoring.previews import preview
+from monitoring.rendering import mail_language
 from monitoring.reports import Report
 
 MOST_TOLD = 5
@@ -140,7 +140,7 @@ class RuleOperations(MonitoringAdmin):
         report = doors.check((), {"rules": list(names)}, hand_over=doors.deliver_briefly)
         self.message_user(request, *_told(report))
         for problem in report.problems[:MOST_TOLD]:
-            self.message_user(request, problem, messages.WARNING)
+            self.message_user(request, in_words(problem), messages.WARNING)
 
     # Snooze
 
@@ -233,24 +233,29 @@ class RuleOperations(MonitoringAdmin):
             raise PermissionDenied
         address = getattr(request.user, "email", "")
         if not is_address(address):
-            text = _now("Your account has no e-mail address to send it to.")
+            text = gettext("Your account has no e-mail address to send it to.")
             self.message_user(request, text, messages.ERROR)
             return
         try:
             _mail(row, address, tells_log=may_view_executions(request))
-        except (DeliveryError, InvalidValueError) as error:
+        except DeliveryError as error:  # in the words of the server
             self.message_user(request, str(error), messages.ERROR)
+        except InvalidValueError as error:
+            for problem in error.problems:
+                self.message_user(request, in_words(problem), messages.ERROR)
         else:
-            text = _now("A test mail was sent to %s.") % address
+            text = gettext("A test mail was sent to %s.") % address
             self.message_user(request, text, messages.SUCCESS)
 
 
 def _mail(row: MonitorRule, address: str, *, tells_log: bool) -> None:
     mail = preview(row, timezone.now(), tells_log=tells_log).mail
+    with mail_language():
+        subject = gettext("[TEST] %s") % mail.subject
     # Only composed, never stored: it is about no incident.
     message = Notification(
         recipient=address,
-        subject=f"[TEST] {mail.subject}"[:255],
+        subject=subject[:255],
         text_body=mail.text_body,
         html_body=mail.html_body,
         message_id=make_msgid(domain=str(DNS_NAME)),
@@ -262,18 +267,18 @@ def _mail(row: MonitorRule, address: str, *, tells_log: bool) -> None:
 def _told(report: Report) -> tuple[str, int]:
     """Return what a check found as one sentence, and how loud to say it."""
     if report.state == "skipped":
-        return _now(
+        return gettext(
             "Another check of the same rules is running; look again soon."
         ), messages.WARNING
     failing, unknown = report.counts["failing"], report.counts["unknown"]
     text = ngettext("%d rule was checked", "%d rules were checked", report.counts["checked"])
     text %= report.counts["checked"]
     if not failing and not unknown:
-        return _now("%s: no failure.") % text, messages.SUCCESS
-    named = [f"{one['rule']} ({one['reason']})" for one in report.failures]
-    named += [f"{one['rule']} ({one['reason']})" for one in report.unknown]
+        return gettext("%s: no failure.") % text, messages.SUCCESS
+    found = [*report.failures, *report.unknown]
+    named = [f"{one['rule']} ({in_words(one['reason'])})" for one in found]
     more = len(named) - MOST_TOLD
-    listed = "; ".join(named[:MOST_TOLD]) + (_now("; and %d more") % more if more > 0 else "")
+    listed = "; ".join(named[:MOST_TOLD]) + (gettext("; and %d more") % more if more > 0 else "")
     sent = sum(message["state"] == "sent" for message in report.messages)
     mails = ngettext("%d mail was sent", "%d mails were sent", sent) % sent
     waiting = sum(message["state"] in _UNDER_WAY for message in report.messages)

@@ -24,7 +24,7 @@ from django_celery_beat.models import PeriodicTask
 
 from monitoring.admin.base import MonitoringAdmin, may_view, may_view_executions, url
 from monitoring.admin.context_access import may_use, usable_field
-from monitoring.admin.display import VERDICT_TONES, Tone, badge, duration, window
+from monitoring.admin.display import VERDICT_TONES, Tone, badge, duration, in_words, window
 from monitoring.admin.notification import MAIL_HEADERS
 from monitoring.admin.strip import described, strip, with_last_run
 from monitoring.contexts import default_field
@@ -85,7 +85,7 @@ class RulePreview(MonitoringAdmin):
             try:
                 panel |= _shown(_previewed(request, row))
             except InvalidValueError as error:
-                panel["errors"] = [str(error)]
+                panel["errors"] = [in_words(problem) for problem in error.problems]
         panel |= {
             "strip": strip(runs) if runs else "",
             "runs": [described(one) for one in runs],
@@ -146,7 +146,7 @@ class RulePreview(MonitoringAdmin):
 
     def _unseen(self, request: HttpRequest, task_name: str, known: list[str]) -> str:
         """Return a warning of a name that this user cannot have found anywhere."""
-        hint = did_you_mean(task_name, known) or "."
+        hint = in_words(did_you_mean(task_name, known)) or "."
         if may_view_executions(request):
             return _("No task of this name was ever seen here%s") % hint
         return _("No task of this name is known, apart from those that have run%s") % hint
@@ -267,7 +267,7 @@ def _shown(found: Preview) -> dict[str, Any]:
     kind = found.verdict.kind.value
     return {
         "verdict": badge(VerdictChoices(kind).label, VERDICT_TONES.get(kind, Tone.QUIET)),
-        "reason": found.verdict.reason,
+        "reason": in_words(found.verdict.reason),
         "execution": found.verdict.execution and described(found.verdict.execution),
         "recipients": found.recipients,
         "subject": found.mail.subject,

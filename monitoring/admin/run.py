@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +12,16 @@ from django.utils.translation import gettext_lazy as _
 from monitoring.admin.base import HistoryAdmin, list_link, moment
 from monitoring.admin.display import EMPTY, RUN_TONES, badge, duration, excerpt, preformatted
 from monitoring.models import MonitorRun, Notification
+
+_ASKED_WHOLE: Mapping[str, Any] = {
+    "all rules": _("all rules"),
+    "JSON arguments": _("JSON arguments"),
+}
+_ASKED = (
+    ("JSON arguments of ", _("JSON arguments of %(what)s")),
+    ("rules with name ", _("rules named %(what)s")),
+    ("rules with task_name ", _("rules for %(what)s")),
+)
 
 
 @admin.register(MonitorRun)
@@ -22,7 +33,7 @@ class RunAdmin(HistoryAdmin):
     list_display = (
         "started",
         "state_badge",
-        "rule_set",
+        "asked",
         "took",
         "checked",
         "ok",
@@ -39,7 +50,7 @@ class RunAdmin(HistoryAdmin):
     sortable_by = ("started",)
 
     def get_fieldsets(self, request: HttpRequest, obj: MonitorRun | None = None) -> Any:
-        what: list[Any] = [("rule_set", "state_badge"), ("started", "finished"), "took"]
+        what: list[Any] = [("asked", "state_badge"), ("started", "finished"), "took"]
         wrong = ["problems"]
         if obj is not None and obj.not_checked_from:
             wrong.insert(0, "gap")
@@ -49,6 +60,14 @@ class RunAdmin(HistoryAdmin):
             (_("What it found"), {"fields": found}),
             (_("What went wrong"), {"fields": wrong}),
         )
+
+    @admin.display(description=_("rule set"))
+    def asked(self, row: MonitorRun) -> str:
+        """Return what was asked for; the record keeps it in English."""
+        for beginning, text in _ASKED:
+            if row.rule_set.startswith(beginning):
+                return str(text % {"what": row.rule_set.removeprefix(beginning)})
+        return str(_ASKED_WHOLE.get(row.rule_set, row.rule_set))
 
     @admin.display(description=_("messages"))
     def all_messages(self, row: MonitorRun) -> str:

@@ -9,7 +9,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from monitoring.admin.display import EMPTY, STATUS_TONES, Tone, duration, instant
+from monitoring.admin.display import EMPTY, STATUS_TONES, Tone, duration, instant, status
 from monitoring.core.statuses import Status
 from monitoring.core.values import Execution
 from monitoring.tasklogs.history import recent
@@ -45,7 +45,7 @@ def strip(executions: Sequence[Execution]) -> SafeString | str:
 
 def described(one: Execution) -> str:
     """Return one execution as a line: status, start, duration."""
-    text = f"{one.status.value}, {instant(one.started_at)}"
+    text = f"{status(one.status.value)}, {instant(one.started_at)}"
     if one.finished_at is not None:
         text += f", {duration(one.finished_at - one.started_at)}"
     return text
@@ -56,7 +56,5 @@ def with_last_run(tasks: list[tuple[str, str]]) -> list[tuple[str, str]]:
     now = timezone.now()
     runs = recent((name for name, _remark in tasks), 1)
     last = {name: duration(now - found[0].started_at) for name, found in runs.items() if found}
-    return [
-        (name, f"{remark}, {_('last %s ago') % last[name]}" if name in last else remark)
-        for name, remark in tasks
-    ]
+    ago = {name: _("last %s ago") % took for name, took in last.items()}
+    return [(name, f"{remark}, {ago[name]}" if name in ago else remark) for name, remark in tasks]

@@ -13,8 +13,8 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
-from django.utils import timezone
-from django.utils.translation import gettext as _now
+from django.utils import dateformat, timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -204,7 +204,7 @@ class RuleTimeline(MonitoringAdmin):
     def _window(self, row: AlertEvent, scale: Scale) -> Bar:
         """Return what the check that opened the event looked at."""
         start = row.opened_at - timedelta(hours=row.lookback_hours)
-        text = _now("Looked at by the check that failed")
+        text = gettext("Looked at by the check that failed")
         return self._bar("window", row, scale, start, row.opened_at, Tone.WARN, "", text)
 
     def _messages(
@@ -270,4 +270,4 @@ def _events_of(rule: MonitorRule | None, task_name: str) -> QuerySet[AlertEvent]
 def _tick(at: datetime, scale: Scale) -> str:
     local = timezone.localtime(at)
     is_long = scale.end - scale.start > timedelta(days=2)
-    return local.strftime("%b %d" if is_long else "%H:%M")
+    return dateformat.format(local, "M d" if is_long else "H:i")

@@ -28,6 +28,11 @@ def monitoring_instant(at: datetime) -> str:
 
 
 @register.filter
+def monitoring_statuses(value: list[str]) -> str:
+    return display.statuses(value)
+
+
+@register.filter
 def unlocalize_number(value: float) -> str:
     """Return a number as SVG wants it, whatever the language of the page."""
     return f"{value:g}"

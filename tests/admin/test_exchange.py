@@ -160,7 +160,7 @@ class TestConfirming:
 
         entries = {entry.object_repr: entry for entry in LogEntry.objects.all()}
         assert {name: entry.get_change_message() for name, entry in entries.items()} == {
-            "Nightly": "Changed Lookback hours and Notify to.",
+            "Nightly": "Changed Look back, in hours and Notify.",
             "B": "Added.",
         }
         assert {entry.user.get_username() for entry in entries.values()} == {"ed"}

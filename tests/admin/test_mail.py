@@ -83,7 +83,7 @@ def test_a_message_that_was_suppressed_says_so_and_why(root: Client) -> None:
     page = root.get(url(Notification, "change", row.pk)).content.decode()
 
     assert "This message was suppressed, so it was never rendered." in page
-    assert "by snooze" in page
+    assert "the rule is snoozed" in page
 
 
 def test_a_message_without_html_shows_its_text_alone(root: Client) -> None:

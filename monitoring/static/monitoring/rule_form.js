@@ -58,7 +58,31 @@
             }
         });
     }
-    const reachAll = () => form.querySelectorAll(".rjf-multiselect-field-input").forEach(reach);
+
+    // The library speaks English only.
+    const {add, addNew, remove, up, down, select} = section.dataset;
+    const WORDS = new Map([
+        ["Add item", add], ["Add new item", addNew], ["Remove", remove],
+        ["Move up", up], ["Move down", down], ["Select...", select],
+    ]);
+    function translate(element) {
+        if (WORDS.has(element.title)) {
+            element.title = WORDS.get(element.title);
+        }
+        for (const node of element.childNodes) {
+            const word = node.nodeType === Node.TEXT_NODE && WORDS.get(node.data.trim());
+            if (word && word !== node.data.trim()) {
+                node.data = node.data.replace(node.data.trim(), word);
+            }
+        }
+    }
+
+    const DRAWN = "[data-django-jsonform-container]";
+    const reachAll = () => {
+        form.querySelectorAll(".rjf-multiselect-field-input").forEach(reach);
+        form.querySelectorAll(`${DRAWN} button, ${DRAWN} .rjf-multiselect-field-input-placeholder`)
+            .forEach(translate);
+    };
     new MutationObserver(reachAll).observe(form, {childList: true, subtree: true});
     reachAll();
 
