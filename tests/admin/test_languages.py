@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import time_machine
 from django.contrib.admin.models import LogEntry
 from django.test import Client
+from django.utils import translation
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification
@@ -28,10 +30,11 @@ STORED = {"Status Check Failed", "Has Not Executed"}
 
 
 @pytest.fixture(params=LANGUAGES)
-def language(request: pytest.FixtureRequest, settings: Any, root: Client) -> str:
+def language(request: pytest.FixtureRequest, settings: Any, root: Client) -> Iterator[str]:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
     root.defaults["HTTP_ACCEPT_LANGUAGE"] = str(request.param)
-    return str(request.param)
+    yield str(request.param)
+    translation.deactivate()  # the middleware leaves a thread in the language of its last request
 
 
 def visible(page: str) -> str:
