@@ -73,7 +73,7 @@ class RuleForm(_Form):
             "name": _("Name"),
             "task_name": _("Task"),
             "enabled": _("Enabled"),
-            "while_running": _("While running"),
+            "while_running": _("While it runs"),
             "notify_on_recovery": _("Notify on recovery"),
             "snoozed_until": _("Snoozed until"),
             "context_model": _("Context model"),

@@ -58,9 +58,9 @@ def left_over(language: str, text: str) -> list[str]:
 
 
 LISTS = {
-    "de": ("Regeln", "Alarmereignisse", "Benachrichtigungen", "Ausführungen", "Prüfungen"),
-    "es": ("reglas", "eventos de alerta", "notificaciones", "ejecuciones", "comprobaciones"),
-    "fr": ("règles", "événements d", "notifications", "exécutions", "contrôles"),
+    "de": ("Regel", "Alarmereignis", "Benachrichtigung", "Ausführung", "Prüfung", "Worker"),
+    "es": ("regla", "evento de alerta", "notificación", "ejecución", "comprobación", "worker"),
+    "fr": ("règle", "événement d", "notification", "exécution", "contrôle", "worker"),
 }
 NEVER_CHECKED = {"de": "Nie geprüft", "es": "Nunca comprobada", "fr": "Jamais contrôlée"}
 STOPPED = {"de": "Gestoppt", "es": "Detenida", "fr": "Arrêtée"}
