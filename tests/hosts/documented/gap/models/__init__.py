@@ -1,0 +1,3 @@
+from gap.models.sessions import CollectorSession, IngestorSession
+
+__all__ = ["CollectorSession", "IngestorSession"]
