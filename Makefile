@@ -10,15 +10,16 @@ export DATA_DIR
 # TEST_POSTGRES_URL, TEST_MARIADB_URL, TEST_REDIS_URL, TEST_RABBITMQ_URL.
 SERVERS := $(if $(TEST_POSTGRES_URL),test-postgres) $(if $(TEST_MARIADB_URL),test-mariadb)
 
-# Two, because the tests with real processes start several of their own.
-PYTEST := $(BIN)/python -m pytest -n 2
+# Two, because the tests with real processes start several of their own. Tests that share something
+# dear, such as an installed project, say so by a group and stay together.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 QUICK := not door and not fault and not browser and not slow and not bench
 # Tests choose their database by TEST_..._URL, never by what the shell has set for something else.
 SQLITE := env -u DATABASE_URL -u CELERY_BROKER_URL -u EMAIL_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench pictures \
-	lint check format messages wheel environment
+.PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench hosts \
+	pictures lint check format messages wheel environment
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## /\1\t/' | expand -t 12
