@@ -40,7 +40,7 @@ test: lint check test-sqlite $(SERVERS) ## lint and every test but the slow ones
 test-fast: environment ## tests without processes, browser or servers (under a minute)
 	$(SQLITE) $(PYTEST) -m "$(QUICK) and not matrix and not postgres and not mariadb"
 
-test-all: lint check environment $(SERVERS) ## everything, the large matrices included
+test-all: lint check environment $(SERVERS) hosts ## everything, the large matrices included
 	$(SQLITE) $(PYTEST) -m "not bench"
 
 test-sqlite: environment
@@ -57,6 +57,9 @@ bench: environment ## measure the check against the obvious loop
 
 pictures: environment ## try the admin in a browser, and write pictures of its pages to .screenshots
 	SCREENSHOTS=1 $(SQLITE) $(PYTEST) -m browser
+
+hosts: environment ## install the wheel into three projects, with the oldest and newest releases
+	$(SQLITE) $(BIN)/nox -f tests/hosts/noxfile.py
 
 lint: environment ## style, types and layers
 	$(BIN)/ruff check .
