@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from monitoring.alerting import Decision, Outcome, Owed
-from monitoring.bulk import ROWS, replace, whole_statements
+from monitoring.bulk import insert, replace
 from monitoring.core.incidents import Action, MessageKind, Step
 from monitoring.models import (
     AlertEvent,
@@ -62,15 +62,15 @@ def write(outcome: Outcome, now: datetime, run: MonitorRun) -> list[Notification
     killed they go by themselves, a little after others may take its lease.
     """
     unreached = {message.decision.rule.key for message in outcome.owed if not message.recipients}
-    with whole_statements():
-        _write_states(outcome, unreached, now)
-        events = _write_events(outcome.decisions, unreached, now)
-        rows = [
-            _notification(message, recipient, events, run)
-            for message in outcome.owed
-            for recipient in message.recipients
-        ]
-        return Notification.objects.bulk_create(rows, batch_size=ROWS)
+    _write_states(outcome, unreached, now)
+    events = _write_events(outcome.decisions, unreached, now)
+    rows = [
+        _notification(message, recipient, events, run)
+        for message in outcome.owed
+        for recipient in message.recipients
+    ]
+    insert(Notification, rows)
+    return rows
 
 
 def _write_states(outcome: Outcome, unreached: set[str], now: datetime) -> None:
@@ -122,7 +122,7 @@ def _write_events(
             updated.append(event)
         decision.event = event
         _apply(decision, event, decision.rule.key in unreached, now)
-    AlertEvent.objects.bulk_create(opened, batch_size=ROWS)
+    insert(AlertEvent, opened)
     replace(AlertEvent, updated, _EVENT_UPDATES)
     return _with_keys(opened, updated)
 

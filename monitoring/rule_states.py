@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models import QuerySet
 
 from monitoring.alerting import StateRow
-from monitoring.bulk import whole_statements
+from monitoring.bulk import insert
 from monitoring.core.values import Rule
 from monitoring.models import AlertEvent, RuleState
 from monitoring.models.name_table import name_table
@@ -64,11 +64,8 @@ def lock_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
     states = _as_states(rows)
     missing = sorted((rule for rule in rules if rule.key not in states), key=lambda rule: rule.key)
     if missing:
-        with whole_statements():
-            RuleState.objects.bulk_create(
-                [RuleState(key=rule.key, task_name=rule.task_name) for rule in missing],
-                ignore_conflicts=True,
-            )
+        new = [RuleState(key=rule.key, task_name=rule.task_name) for rule in missing]
+        insert(RuleState, new, ignore_conflicts=True)
         states = _as_states(rows)
     return states
 

@@ -1,17 +1,106 @@
-"""How a batch is written on each Django."""
+"""Rows that a check writes in one statement are the rows that the ORM would have written."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.db import connection
+from django.forms.models import model_to_dict
+from django.test.utils import CaptureQueriesContext
 
-from monitoring.bulk import whole_statements
+from monitoring.bulk import insert, replace
+from monitoring.models import AlertEvent, RuleState
+from tests.factories import NOW, rule
+
+pytestmark = pytest.mark.django_db
+
+TEXTS = ("sync", 'it\'s 100 % "done" \\ {}', "наряд ☃ 😀", "a,b\nc\td")
 
 
-def test_a_django_that_asks_sqlite_itself_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    # As Django 6.0 has it: nothing can be set there.
-    asked = property(lambda _features: 250_000)
-    monkeypatch.setattr(type(connection.features), "max_query_params", asked)
+def events(**columns: Any) -> list[AlertEvent]:
+    watched = rule("sync")
+    return [
+        AlertEvent(
+            rule=watched if number else None,
+            key=f"key {number}",
+            open_key=f"key {number}",
+            task_name=text,
+            verdict="status_mismatch",
+            current_status="Stopped",
+            expected_statuses=["Completed", text],
+            lookback_hours=1.5,
+            rule_settings={"description": text, "remind_hours": None},
+            opened_at=NOW + timedelta(microseconds=number),
+            last_checked_at=NOW,
+            started_at=NOW if number else None,
+            alert_owed=bool(number),
+            **columns,
+        )
+        for number, text in enumerate(TEXTS)
+    ]
 
-    with whole_statements():
-        assert connection.features.max_query_params == 250_000
+
+def stored() -> list[dict[str, Any]]:
+    return [
+        model_to_dict(row) | {"id": None, "key": row.key, "open_key": row.open_key}
+        for row in AlertEvent.objects.order_by("pk")
+    ]
+
+
+def test_inserted_rows_are_those_of_the_orm() -> None:
+    AlertEvent.objects.bulk_create(rows := events())
+    theirs = stored()
+    AlertEvent.objects.all().delete()
+
+    insert(AlertEvent, rows)
+
+    assert stored() == theirs
+    assert len(theirs) == len(TEXTS)
+
+
+def test_inserted_rows_know_their_keys_where_the_database_tells() -> None:
+    insert(AlertEvent, rows := events())
+
+    if connection.features.can_return_rows_from_bulk_insert:
+        assert [row.pk for row in rows] == list(
+            AlertEvent.objects.order_by("pk").values_list("pk", flat=True)
+        )
+        assert not any(row._state.adding for row in rows)
+
+
+def test_replaced_fields_are_written_and_no_others() -> None:
+    AlertEvent.objects.bulk_create(events())
+    rows = list(AlertEvent.objects.order_by("pk"))
+    for row in rows:
+        row.verdict, row.dependent_tasks, row.task_name = "no_execution", [TEXTS[1]], "other"
+
+    replace(AlertEvent, rows, ("verdict", "dependent_tasks"))
+
+    for row, text in zip(AlertEvent.objects.order_by("pk"), TEXTS, strict=True):
+        assert (row.verdict, row.dependent_tasks) == ("no_execution", [TEXTS[1]])
+        assert row.task_name == text
+
+
+def test_what_is_there_already_stays_as_it_is() -> None:
+    RuleState.objects.create(key="one", task_name="before")
+
+    new = [RuleState(key=key, task_name="after") for key in ("one", "two")]
+    insert(RuleState, new, ignore_conflicts=True)
+
+    assert dict(RuleState.objects.values_list("key", "task_name")) == {
+        "one": "before",
+        "two": "after",
+    }
+
+
+@pytest.mark.parametrize(("rows", "statements"), [(0, 0), (1, 1), (1000, 1), (1001, 2)])
+def test_a_thousand_rows_are_one_statement(rows: int, statements: int) -> None:
+    new = [RuleState(key=str(number), task_name="sync") for number in range(rows)]
+
+    with CaptureQueriesContext(connection) as queries:
+        insert(RuleState, new)
+
+    assert len(queries) == statements
+    assert RuleState.objects.count() == rows

@@ -15,7 +15,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection, connections
 from hypothesis import given, settings
 
-from monitoring import doors, judging
+from monitoring import bulk, doors, judging
 from monitoring.checker import run_check
 from monitoring.core.arguments import parse_arguments
 from monitoring.models import (
@@ -1321,10 +1321,12 @@ class TestTheRecordOfTheCheck:
     def test_a_check_that_breaks_writes_no_half_of_a_batch(
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def bulk_create(*_: Any, **__: Any) -> None:
-            raise RuntimeError("the disk is full")
+        def insert_all_but_messages(model: Any, rows: Any) -> None:
+            if model is Notification:
+                raise RuntimeError("the disk is full")
+            bulk.insert(model, rows)
 
-        monkeypatch.setattr(Notification.objects, "bulk_create", bulk_create)
+        monkeypatch.setattr("monitoring.ledger.insert", insert_all_but_messages)
 
         with pytest.raises(ValueError, match="cannot be checked: RuntimeError: the disk is full"):
             monitor(SYNC)
