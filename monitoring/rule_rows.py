@@ -84,15 +84,38 @@ def read_rows(rows: Iterable[tuple[Any, ...]]) -> Batch:
     rules: list[Rule] = []
     unusable: dict[str, str] = {}
     for values in rows:
-        rule, complaint = _read_row(values)
+        known = _remembered.get(values[0])
+        if known is None or known[0] != values:
+            known = _remember(values)
+        _, rule, complaint = known
         if complaint:
             unusable[rule.key] = complaint
         rules.append(rule)
     return Batch(rules=rules, unusable=unusable)
 
 
-# Reading a rule costs more than checking it, and few rules change from one check to the next.
-@lru_cache(maxsize=20_000)
+MOST_REMEMBERED = 100_000
+"""Rules kept as they were read, about a kilobyte each."""
+
+# Reading a rule costs more than checking it, and few rules change from one check to the next. By
+# primary key, because comparing a row with what it was takes less than hashing all of its texts.
+_remembered: dict[int, tuple[tuple[Any, ...], Rule, str]] = {}
+
+
+def forget() -> None:
+    """Read every rule anew at the next check, as a new process does."""
+    _remembered.clear()
+    _list_of.cache_clear()
+    _addresses.cache_clear()
+
+
+def _remember(values: tuple[Any, ...]) -> tuple[tuple[Any, ...], Rule, str]:
+    if len(_remembered) >= MOST_REMEMBERED:
+        _remembered.clear()
+    known = _remembered[values[0]] = (values, *_read_row(values))
+    return known
+
+
 def _read_row(values: tuple[Any, ...]) -> tuple[Rule, str]:
     """Return a rule, and why it cannot be judged or an empty string."""
     row = RuleRow(*values)
@@ -152,14 +175,21 @@ def to_rule(row: RuleRow) -> Rule:
     )
 
 
-def _read(row: RuleRow, column: str, read: Callable[[object], T]) -> T:
+def _read(row: RuleRow, column: str, read: Callable[[Any], T]) -> T:
     value = getattr(row, column)
     try:
-        return read(_decoded(value) if column in _LISTS else value)
+        return _list_of(value, read) if column in _LISTS else read(value)
     except InvalidValueError as error:
         raise InvalidValueError(f"{column} {error}") from None
 
 
+# Most rules share a few lists, also in memory.
+@lru_cache(maxsize=1024)
+def _list_of(text: str, read: Callable[[Any], T]) -> T:
+    return read(_decoded(text))
+
+
+@lru_cache(maxsize=1024)
 def _addresses(text: str) -> tuple[str, ...]:
     try:
         return read_addresses(_decoded(text))[0]

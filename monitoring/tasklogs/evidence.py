@@ -41,6 +41,8 @@ def read_latest(rules: Sequence[Rule], now: datetime) -> Latest:
             name,
         )
         del latest.executions[name]
+    if not ahead:
+        return latest
     again = newest_of(log, log.started_rows(now), ahead)
     return Latest(
         executions=latest.executions | again.executions,
@@ -125,9 +127,10 @@ def _plain_executions(rules: Sequence[Rule], now: datetime, latest: Latest) -> _
         and rule.task_name in found.latest
         and found.latest[rule.task_name].status not in FINISHED
     }
-    started = log.started_rows(now)
-    finished = started.filter(log.has_status(FINISHED))
-    found.finished = newest_of(log, finished, in_progress).executions
+    # Only where somebody asks: writing a statement takes as long as judging a hundred rules.
+    if in_progress:
+        finished = log.started_rows(now).filter(log.has_status(FINISHED))
+        found.finished = newest_of(log, finished, in_progress).executions
     outside = {
         rule.task_name
         for rule in rules
@@ -137,8 +140,9 @@ def _plain_executions(rules: Sequence[Rule], now: datetime, latest: Latest) -> _
             or found.latest[rule.task_name].started_at < rule.window_start(now)
         )
     }
-    running = started.filter(log.has_status({Status.RUNNING}))
-    found.running = newest_of(log, running, outside).executions
+    if outside:
+        running = log.started_rows(now).filter(log.has_status({Status.RUNNING}))
+        found.running = newest_of(log, running, outside).executions
     return found
 
 

@@ -32,10 +32,16 @@ def newest_of(log: TaskLog, rows: QuerySet[Any], task_names: Iterable[str]) -> L
     """Return the newest of the rows for each task, with what a verdict needs, in one query."""
     latest = Latest()
     zone = connections[rows.db].timezone
-    for pk, name, status, started_at in newest(log, rows, task_names):
+    found, statuses = latest.executions, log.statuses
+    for pk, name, stored, started_at in newest(log, rows, task_names):
+        # The usual case without a call: this runs for every rule of every check.
+        status = statuses.get(stored)
         try:
-            latest.executions[name] = Execution(
-                log.pk_of(pk), name, log.status_of(status), as_utc(started_at, zone)
+            found[name] = Execution(
+                pk if pk.__class__ is int else log.pk_of(pk),
+                name,
+                log.status_of(stored) if status is None else status,
+                as_utc(started_at, zone),
             )
         except UnknownStatusError as error:
             latest.unreadable[name] = str(error)

@@ -41,7 +41,7 @@ def last_noted_long_ago() -> None:
 
 def in_a_new_process() -> None:
     """Nothing is remembered of the rules as they were read for the last check."""
-    rule_rows._read_row.cache_clear()
+    rule_rows.forget()
 
 
 def never_checked() -> None:
