@@ -106,7 +106,11 @@ class AlertEventAdmin(EventOperations):
     # By date through a filter: a date hierarchy computes the day of every row of the table.
     list_filter = (StateFilter, "opened_at", "verdict", "resolution", RuleFilter, TaskFilter)
     search_fields = ("^task_name", "^rule_name", "=task_id")
-    search_help_text = _("Beginning of the task's or the rule's name, or the whole task id.")
+    search_anywhere = ("task_name",)
+    search_help_text = _(
+        "The whole name of the task; among the newest 10,000 also the beginning of the task's or "
+        "the rule's name, or the whole task id."
+    )
     sortable_by = ("opened", "task")
     export_fields = (
         "id",

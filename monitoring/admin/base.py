@@ -23,6 +23,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.display import instant
+from monitoring.admin.large import LargeTable
 from monitoring.tasklogs.source import task_log
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class MonitoringAdmin(PageContext):
         return row
 
 
-class HistoryAdmin(MonitoringAdmin):
+class HistoryAdmin(LargeTable, MonitoringAdmin):
     """What has happened: everybody who may view it can read it, nobody can rewrite it."""
 
     actions = None

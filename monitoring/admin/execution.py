@@ -47,8 +47,10 @@ class ExecutionAdmin(OfOurLog, HistoryExport):
     list_filter = ("status", TaskFilter)
     list_defer = ("stack_trace_errors", "parameters")
     search_fields = ("^task_name", "^task_id", "=context_id", "errors")
+    search_anywhere = ("task_id",)
     search_help_text = _(
-        "Beginning of the task's name or id, the whole context id, or part of the error."
+        "The whole task id; among the newest 10,000 also the beginning of the task's name or id, "
+        "the whole context id, or part of the error."
     )
     # Without parameters, which may hold secrets.
     export_fields = (

@@ -93,7 +93,10 @@ class NotificationAdmin(HistoryAdmin):
     list_select_related = ("alert_event",)
     list_defer = ("facts", "text_body", "html_body")
     search_fields = ("^recipient", "subject", "=message_id")
-    search_help_text = _("Beginning of the recipient, part of the subject, or the message id.")
+    search_help_text = _(
+        "Among the newest 10,000: beginning of the recipient, part of the subject, or the message "
+        "id."
+    )
     sortable_by = ()
 
     def get_fieldsets(self, request: HttpRequest, obj: Notification | None = None) -> Any:

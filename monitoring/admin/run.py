@@ -46,7 +46,7 @@ class RunAdmin(HistoryAdmin):
     # By date through a filter: a date hierarchy computes the day of every row of the table.
     list_filter = ("state", "started_at")
     search_fields = ("rule_set",)
-    search_help_text = _("Part of what was asked to be checked.")
+    search_help_text = _("Among the newest 10,000: part of what was asked to be checked.")
     sortable_by = ("started",)
 
     def get_fieldsets(self, request: HttpRequest, obj: MonitorRun | None = None) -> Any:

@@ -128,7 +128,12 @@ class AlertEvent(models.Model):
         verbose_name_plural = _("alert events")
         ordering = ("-opened_at", "-pk")
         permissions = (("acknowledge_alertevent", _("Can acknowledge and resolve alert events")),)
-        indexes = (models.Index(fields=("task_name", "opened_at"), name="monitoring_event_task"),)
+        indexes = (
+            models.Index(fields=("task_name", "opened_at"), name="monitoring_event_task"),
+            # The list by verdict or resolution, the newest first.
+            models.Index(fields=("verdict", "opened_at"), name="monitoring_event_verdict_list"),
+            models.Index(fields=("resolution", "opened_at"), name="monitoring_event_resolution"),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(verdict__in=VerdictChoices.values), name="monitoring_event_verdict"

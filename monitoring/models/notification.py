@@ -131,6 +131,8 @@ class Notification(models.Model):
             # What delivery asks for: the oldest that is due.
             models.Index(fields=("state", "next_attempt_at"), name="monitoring_outbox_due"),
             models.Index(fields=("claim",), name="monitoring_outbox_claim"),
+            # The list of one kind, the newest first.
+            models.Index(fields=("kind", "id"), name="monitoring_message_kind_list"),
         )
         constraints = (
             models.CheckConstraint(
