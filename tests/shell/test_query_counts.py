@@ -188,6 +188,30 @@ def with_everything(count: int) -> int:
     return queries
 
 
+def with_contexts_thresholds_and_failures(count: int) -> int:
+    """Every tenth rule alerts at its second failing check, and every rule has a context type."""
+    ids = [str(number + 1) for number in range(count)]
+    IngestorSession.objects.bulk_create(
+        [IngestorSession(pk=int(pk), ingestor_type="files") for pk in ids]
+    )
+    fill_log(count, context_ids=ids)
+    store_rules(
+        count,
+        alert_after=2,
+        max_runtime_minutes=30,
+        context_model="gap.IngestorSession",
+        context_type="files",
+    )
+    check()
+    assert not AlertEvent.objects.exists()
+
+    queries, report = check(minutes=5)
+
+    assert report.counts["failing"] == len(report.messages) == count // 10
+    assert AlertEvent.objects.open().count() == Notification.objects.count() == count // 10
+    return queries
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -198,6 +222,7 @@ def with_everything(count: int) -> int:
         some_recovering,
         json_arguments,
         with_contexts,
+        with_contexts_thresholds_and_failures,
         with_everything,
     ],
     ids=lambda case: case.__name__,
