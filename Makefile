@@ -18,8 +18,8 @@ QUICK := not door and not fault and not browser and not slow and not bench
 SQLITE := env -u DATABASE_URL -u CELERY_BROKER_URL -u EMAIL_URL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench hosts \
-	pictures lint check format messages wheel environment
+.PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench bench-quick \
+	performance-docs pictures hosts lint check format messages wheel environment
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## /\1\t/' | expand -t 12
@@ -52,8 +52,16 @@ test-postgres: environment
 test-mariadb: environment
 	DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(QUICK)"
 
-bench: environment ## measure the check against the obvious loop
-	$(SQLITE) $(BIN)/python -m pytest -m bench -n 0 -p no:randomly -s
+MEASURE := $(SQLITE) $(BIN)/python -m pytest tests/benchmarks -m bench -n 0 -p no:randomly -s
+
+bench: environment $(VENV)/.installed-bench ## measure against the obvious ways and other packages
+	$(MEASURE)
+
+bench-quick: environment $(VENV)/.installed-bench ## the same on little data: it only has to run
+	BENCH=quick $(MEASURE)
+
+performance-docs: environment ## make the tables of docs/performance.md of what `make bench` measured
+	$(BIN)/python -m tests.benchmarks.report
 
 pictures: environment ## try the admin in a browser, and write pictures of its pages to .screenshots
 	SCREENSHOTS=1 $(SQLITE) $(PYTEST) -m browser
@@ -102,11 +110,15 @@ $(VENV)/.installed-base: requirements/base.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/base.txt
 	@touch $@
 
-$(VENV)/.installed-dev: $(filter-out requirements/mariadb.txt,$(wildcard requirements/*.txt)) \
+$(VENV)/.installed-dev: $(filter-out %/mariadb.txt %/bench.txt,$(wildcard requirements/*.txt)) \
 		| $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/dev.txt
 	@touch $@ $(VENV)/.installed-base
 
 $(VENV)/.installed-mariadb: requirements/mariadb.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/mariadb.txt
+	@touch $@
+
+$(VENV)/.installed-bench: requirements/bench.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/bench.txt
 	@touch $@

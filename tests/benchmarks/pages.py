@@ -1,0 +1,73 @@
+"""The pages of the admin that are measured, and whose statements are planned in a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.test import Client
+
+from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, MonitorRun, Notification
+from tests.admin.data import url
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    name: str
+    open: Callable[[Client], Any]
+
+
+def listed(name: str, model: type[Any], query: str = "") -> Page:
+    return Page(name, lambda client: client.get(url(model, "changelist") + query))
+
+
+def changed(name: str, model: type[Any]) -> Page:
+    def open_it(client: Client) -> Any:
+        return client.get(url(model, "change", model.objects.order_by("-pk")[0].pk))
+
+    return Page(name, open_it)
+
+
+def preview(client: Client) -> Any:
+    row = MonitorRule.objects.order_by("-pk")[0]
+    form = {
+        "name": "new",
+        "task_name": row.task_name,
+        "expected_statuses": '["Completed"]',
+        "lookback_hours": "24",
+        "alert_after": "1",
+        "while_running": "judge",
+        "notify_to": '["ops@example.com"]',
+        "dependent_tasks": "[]",
+    }
+    return client.post(url(MonitorRule, "preview"), form)
+
+
+NAME = "team_7.jobs.task_000007"
+PAGES = (
+    listed("rules", MonitorRule),
+    listed("rules, failing", MonitorRule, "?state=failing"),
+    listed("rules, search", MonitorRule, "?q=task_00000"),
+    changed("one rule", MonitorRule),
+    Page("preview of a rule", preview),
+    listed("executions", BackgroundTask),
+    listed("executions, page 20", BackgroundTask, "?p=20"),
+    listed("executions, of a task", BackgroundTask, f"?task_name={NAME}"),
+    listed("executions, stopped", BackgroundTask, "?status__exact=Stopped"),
+    listed("executions, search", BackgroundTask, "?q=team_7.jobs"),
+    listed("executions, search for nothing", BackgroundTask, "?q=nowhere"),
+    changed("one execution", BackgroundTask),
+    listed("alert events", AlertEvent),
+    listed("alert events, open", AlertEvent, "?state=open"),
+    listed("alert events, by hand", AlertEvent, "?resolution__exact=manual"),
+    listed("alert events, overrunning", AlertEvent, "?verdict__exact=overrunning"),
+    listed("alert events, search", AlertEvent, "?q=team_7.jobs"),
+    changed("one alert event", AlertEvent),
+    listed("notifications", Notification),
+    listed("notifications, failed", Notification, "?state__exact=failed"),
+    listed("notifications, reminders", Notification, "?kind__exact=reminder"),
+    listed("notifications, search", Notification, "?q=nobody"),
+    listed("checks", MonitorRun),
+    Page("overview", lambda client: client.get("/admin/monitoring/")),
+)

@@ -1,0 +1,169 @@
+"""No statement reads a whole large table: what PostgreSQL plans for each that really runs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from monitoring import recorder
+from monitoring.checker import run_check
+from monitoring.core.arguments import parse_arguments
+from monitoring.delivery import deliver
+from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, MonitorRun, Notification
+from monitoring.outbox import book_wakeup
+from monitoring.rulesets import select
+from tests.admin.conftest import client_of
+from tests.admin.data import url
+from tests.benchmarks import data
+from tests.benchmarks.pages import PAGES
+from tests.factories import NOW, superuser
+from tests.gap.models import IngestorSession
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
+
+LARGE = (
+    BackgroundTask._meta.db_table,
+    AlertEvent._meta.db_table,
+    Notification._meta.db_table,
+)
+RULES, EXECUTIONS, EVENTS = 200, 60_000, 30_000
+_PLANNED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "(SELECT")
+
+
+@contextmanager
+def plans() -> Iterator[list[tuple[str, Any]]]:
+    """Collect (statement, plan) of whatever is executed, planned at the moment it runs."""
+    found: list[tuple[str, Any]] = []
+
+    def explain(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith(_PLANNED):
+            with connection.connection.cursor() as cursor:
+                cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", params)
+                ((plan,),) = cursor.fetchall()
+            found.append((sql, plan if isinstance(plan, list) else json.loads(plan)))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(explain):
+        yield found
+
+
+def nodes(plan: Any, above: str = "") -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield each node of a plan, with the type of the one above it."""
+    if isinstance(plan, list):
+        for one in plan:
+            yield from nodes(one, above)
+    elif "Plan" in plan:
+        yield from nodes(plan["Plan"], above)
+    else:
+        yield plan, above
+        yield from nodes(plan.get("Plans", []), plan["Node Type"])
+
+
+def whole_reads(found: list[tuple[str, Any]]) -> list[str]:
+    """Return the statements that read a large table from one end to the other.
+
+    Not those that take any rows there are and stop at a limit.
+    """
+    return [
+        f"{node['Relation Name']}: {sql[:600]}"
+        for sql, plan in found
+        for node, above in nodes(plan)
+        if node["Node Type"] == "Seq Scan"
+        and node["Relation Name"] in LARGE
+        and not (above == "Limit" and "Filter" not in node)
+    ]
+
+
+@pytest.fixture
+def filled(settings: Any) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("plans are those of PostgreSQL")
+    data.fill(RULES, EXECUTIONS)
+    data.fill_history(EVENTS)
+    MonitorRule.objects.filter(name__endswith="3").update(
+        max_runtime_minutes=30, while_running="wait", expected_statuses=["Completed", "Queued"]
+    )
+    IngestorSession.objects.create(pk=7, ingestor_type="files")
+    MonitorRule.objects.filter(name__endswith="5").update(
+        context_model="gap.IngestorSession", context_type="files"
+    )
+    latest = data.newest_of_each(RULES)
+    failing = MonitorRule.objects.filter(name__endswith="0").values("task_name")
+    latest.filter(task_name__in=failing).update(status="Stopped")
+    running = MonitorRule.objects.filter(name__endswith="3").values("task_name")
+    latest.filter(task_name__in=running).update(status="Running", finished_at=None)
+    data.gather_statistics()
+
+
+def check(args: list[Any] | None = None, minutes: int = 0) -> None:
+    run_check(select(parse_arguments(args or [], {})), NOW + timedelta(minutes=minutes))
+
+
+def checks() -> None:
+    """Open events, update them, resolve them; rules and JSON arguments."""
+    tasks = MonitorRule.objects.order_by("pk").values_list("task_name", flat=True)[:20]
+    entry = {"expected_statuses": ["Stopped"], "notify_to": ["a@b.example"]}
+    arguments = [dict.fromkeys(tasks, entry)]
+    check()
+    check(minutes=5)
+    data.newest_of_each(RULES).update(status="Completed")
+    check(minutes=10)
+    check(arguments)
+    check(arguments, minutes=5)
+
+
+def recordings() -> None:
+    for number in range(2):
+        request = SimpleNamespace(
+            id=f"new {number}", retries=0, delivery_info={"routing_key": "celery"}, hostname="w"
+        )
+        task = SimpleNamespace(name="sync", request=request)
+        recorder.on_prerun(task_id=request.id, task=task, args=(), kwargs={})
+        recorder.on_success(sender=task)
+
+
+def delivery() -> None:
+    check()
+    for minutes in (10, 60):
+        deliver(NOW + timedelta(minutes=minutes))
+        book_wakeup(NOW + timedelta(minutes=minutes))
+
+
+def pages() -> None:
+    check()
+    client = client_of(superuser())
+    for page in PAGES:
+        assert page.open(client).status_code == 200, page.name
+
+
+def exports() -> None:
+    client: Client = client_of(superuser())
+    for model in (AlertEvent, BackgroundTask):
+        address = f"{url(model, 'export')}?task_name=team_7.jobs.task_000007"
+        assert client.post(address, {"format": "0"}).status_code == 200
+    assert client.get(url(MonitorRun, "changelist")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "run", [checks, recordings, delivery, pages, exports], ids=lambda run: run.__name__
+)
+@pytest.mark.usefixtures("filled")
+def test_no_statement_reads_a_large_table_from_end_to_end(
+    run: Callable[[], None], django_capture_on_commit_callbacks: Any
+) -> None:
+    with plans() as found, django_capture_on_commit_callbacks(execute=True):
+        run()
+
+    tables = Counter(table for sql, _ in found for table in LARGE if table in sql)
+    assert tables
+    reads = whole_reads(found)
+    assert reads == [], "\n".join(reads)
