@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("monitoring", "0003_delivery_guarantees"),
+        ("monitoring", "0004_worker_heartbeats"),
     ]
 
     operations = [
