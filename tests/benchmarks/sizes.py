@@ -17,7 +17,7 @@ class Sizes:
     many_rules: int = 100_000
     events: int = 1_000_000
     runs: int = 5
-    slow_runs: int = 2
+    slow_runs: int = 1
     """Of what takes many seconds each time."""
     tasks: int = 300
     """Tasks that are recorded in one run."""

@@ -20,7 +20,8 @@ from monitoring.core.lifecycle import Record, position
 from monitoring.core.statuses import Status
 from monitoring.models import BackgroundTask
 from monitoring.tasklogs.upsert import upsert
-from tests.benchmarks.data import EXECUTIONS
+from tests.benchmarks import data
+from tests.benchmarks.sizes import IS_FULL, SIZES
 from tests.factories import NOW
 
 pytestmark = pytest.mark.bench
@@ -40,8 +41,9 @@ _RANDOM = {
 
 
 def test_a_million_executions_go_without_holding_up_the_recorder(
-    filled: str, monkeypatch: pytest.MonkeyPatch
+    empty: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    data.fill(SIZES.rules, SIZES.executions)
     _give_ids_as_celery_does()
     batches: list[tuple[int, float]] = []
     monkeypatch.setattr(pruning, "next_size", _listening(pruning.next_size, batches))
@@ -56,7 +58,7 @@ def test_a_million_executions_go_without_holding_up_the_recorder(
     left = BackgroundTask.objects.count()
     took = sorted(seconds for _, seconds in batches)
     print(
-        f"\n\n{filled}: {done['executions']:,} executions in {seconds:.0f} s, "
+        f"\n\n{empty}: {done['executions']:,} executions in {seconds:.0f} s, "
         f"{len(took):,} batches, of {batches[-1][0]} rows at last\n"
         f"batch: median {took[len(took) // 2] * 1000:.0f} ms, 99 of 100 within "
         f"{took[len(took) * 99 // 100] * 1000:.0f} ms, longest {took[-1] * 1000:.0f} ms\n"
@@ -65,9 +67,11 @@ def test_a_million_executions_go_without_holding_up_the_recorder(
         f"memory: {grown:.1f} MB more at most"
     )
     assert is_all
-    assert done["executions"] == EXECUTIONS
+    assert done["executions"] == SIZES.executions
     assert left == len({f"recorded-{number % 1000}" for number in range(len(waits))})
     assert grown < MOST_MEGABYTES
+    if not IS_FULL:
+        return
     # Not the longest: on a busy machine it says how long this process had to wait for its turn.
     assert took[len(took) * 99 // 100] < MOST_SECONDS
 
