@@ -13,6 +13,7 @@ from monitoring.conf import Settings
 from monitoring.core.incidents import TRANSITIONS, Action
 from monitoring.models import MonitorRule
 from monitoring.system_checks.messages import DOCS_PAGE, link
+from tests.benchmarks import report
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -76,6 +77,12 @@ def test_every_field_of_a_rule_is_documented() -> None:
     }
 
     assert editable <= documented
+
+
+def test_the_tables_of_measurements_are_those_that_were_kept() -> None:
+    text = report.PAGE.read_text()
+
+    assert report.with_tables(text) == text
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)

@@ -25,7 +25,7 @@ def test_fine_rules(filled: Filled) -> None:
     situations.everything_was_fine()
     assert handwritten.failing_rules(NOW) == []
     assert situations.check().counts["ok"] == filled.rules
-    loop = Side(name=LOOP, run=lambda: obvious.failing_rules(NOW), runs=1 if filled.is_large else 0)
+    loop = Side(name=LOOP, run=lambda: obvious.failing_rules(NOW), runs=2 * SIZES.slow_runs)
     new_process = situations.in_a_new_process
 
     figures = measure(
@@ -34,6 +34,12 @@ def test_fine_rules(filled: Filled) -> None:
             Side(name="SQL written by hand", run=lambda: handwritten.failing_rules(NOW)),
             Side(name="verdicts alone", run=lambda: situations.check(dry_run=True)),
             Side(name=OURS, run=situations.check),
+        ),
+        2 * SIZES.runs,
+    )
+    # Apart from the others, whose pages of the database they would push out.
+    figures += measure(
+        (
             Side(
                 name="check, noted on every rule",
                 prepare=situations.last_noted_long_ago,
