@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.door
+
 ROOT = Path(__file__).resolve().parents[1]
 KEY = "k7#mPq2$vX9!zR4&nB6*wT1^yL8(cF3)hJ5_dS0-gA+eU=iO[oE]"
 

@@ -130,6 +130,7 @@ class TestThePage:
                 ask()
             return len(queries)
 
+        ask()
         before = cost()
         for number in range(30):
             rule(f"task-{number}")
