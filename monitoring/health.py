@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import urllib.request
 from datetime import datetime
+from http.client import HTTPException
 from typing import Any
 
+from django.db import Error
 from django.db.models import Count, Min
 
 from monitoring.conf import get_settings
 from monitoring.core.health import Facts, problems
+from monitoring.core.messages import iso
 from monitoring.models import BackgroundTask, MonitorRule, MonitorRun, Notification, RunState
-from monitoring.periodic_tasks import TASK_NAME, last_sent, longest_wait, scheduled
+from monitoring.periodic_tasks import TASK_NAME, last_sent, longest_wait, scheduled_entries
 
 logger = logging.getLogger("monitoring.health")
 
@@ -22,7 +25,7 @@ HEARTBEAT_TIMEOUT = 10
 
 def look(now: datetime) -> Facts:
     """Return what can be seen of the monitor. now: aware, UTC."""
-    entries = sum(len(task.arguments.entries) for task in scheduled(now))
+    entries = len(scheduled_entries(now))
     complete = MonitorRun.objects.filter(state=RunState.COMPLETE)
     owed = Notification.objects.to_deliver().order_by()
     outbox = owed.aggregate(count=Count("pk"), oldest=Min("created_at"))
@@ -48,11 +51,11 @@ def as_dict(facts: Facts) -> dict[str, Any]:
         "checked_at": facts.now.isoformat(),
         "problems": [{"name": one.name, "text": one.text} for one in found],
         "rules": facts.rules,
-        "last_complete_check": _iso(facts.last_check),
-        "last_beat": _iso(facts.last_beat),
-        "last_recorded": _iso(facts.last_recorded),
+        "last_complete_check": iso(facts.last_check),
+        "last_beat": iso(facts.last_beat),
+        "last_recorded": iso(facts.last_recorded),
         "owed": facts.owed,
-        "oldest_owed": _iso(facts.oldest_owed),
+        "oldest_owed": iso(facts.oldest_owed),
     }
 
 
@@ -64,7 +67,11 @@ def send_heartbeat(now: datetime) -> bool:
     address = get_settings().HEARTBEAT_URL
     if not address:
         return False
-    facts = look(now)
+    try:
+        facts = look(now)
+    except Error as error:
+        logger.warning("no heartbeat is sent: the database does not answer: %s", error)
+        return False
     if facts.owed:
         return False  # the delivery that sends the last of it will call
     if found := problems(facts):
@@ -74,12 +81,8 @@ def send_heartbeat(now: datetime) -> bool:
         request = urllib.request.Request(address, method="GET")  # noqa: S310 - https only, see conf
         with urllib.request.urlopen(request, timeout=HEARTBEAT_TIMEOUT):  # noqa: S310
             pass
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPException) as error:
         # Not the address itself: it is a secret of whoever may keep us alive.
         logger.warning("the heartbeat was not taken: %s", type(error).__name__)
         return False
     return True
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat() if at else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 
 from django.db.models import F, Max
@@ -10,7 +9,7 @@ from django.db.models import F, Max
 from monitoring.core.retention import Needs
 from monitoring.core.values import Rule
 from monitoring.models import MonitorRule
-from monitoring.periodic_tasks import scheduled
+from monitoring.periodic_tasks import scheduled_entries
 
 
 def needs(now: datetime) -> Needs:
@@ -23,14 +22,9 @@ def needs(now: datetime) -> Needs:
     furthest = enabled.order_by(F("lookback_hours").desc(), "pk")
     rows = furthest.values_list("lookback_hours", "name")[:1]
     named = [(hours, f'rule "{name}"') for hours, name in rows]
-    named += [(entry.lookback_hours, _where(entry)) for entry in _entries(now)]
+    named += [(entry.lookback_hours, _where(entry)) for entry in scheduled_entries(now)]
     hours, who = max(named, default=(0.0, ""), key=lambda found: found[0])
     return Needs(lookback_hours=hours, runtime_minutes=runtime or 0, who=who)
-
-
-def _entries(now: datetime) -> Iterator[Rule]:
-    for task in scheduled(now):
-        yield from task.arguments.entries
 
 
 def _where(entry: Rule) -> str:

@@ -22,6 +22,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from monitoring.core.arguments import Arguments, parse_arguments
 from monitoring.core.fields import shown
+from monitoring.core.values import Rule
 
 logger = logging.getLogger("monitoring.periodic_tasks")
 
@@ -146,6 +147,11 @@ def scheduled(now: datetime) -> list[Scheduled]:
         if isinstance(args, list) and isinstance(kwargs, dict):
             found.append(Scheduled(row.name, parse_arguments(args, kwargs, row.name)))
     return found
+
+
+def scheduled_entries(now: datetime) -> list[Rule]:
+    """Return the entries of all scheduled JSON arguments, in one query. now: aware."""
+    return [entry for task in scheduled(now) for entry in task.arguments.entries]
 
 
 def last_sent() -> datetime | None:

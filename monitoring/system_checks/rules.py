@@ -12,7 +12,7 @@ from monitoring.contexts import ContextError, resolve
 from monitoring.core.values import ContextFilter, Rule
 from monitoring.models import MonitorRule
 from monitoring.people import superuser_addresses
-from monitoring.periodic_tasks import scheduled
+from monitoring.periodic_tasks import scheduled_entries
 from monitoring.rule_rows import as_rows, read_rows
 from monitoring.system_checks.messages import database_check, named, warning
 
@@ -66,8 +66,7 @@ def _reason(context: ContextFilter) -> str:
 def watched(rules: QuerySet[MonitorRule]) -> Sequence[Rule]:
     """Return the enabled ones of these rules and all scheduled entries, in two queries."""
     stored = read_rows(as_rows(rules.filter(enabled=True).order_by("name"))).rules
-    entries = [entry for task in scheduled(timezone.now()) for entry in task.arguments.entries]
-    return [*stored, *entries]
+    return [*stored, *scheduled_entries(timezone.now())]
 
 
 def label_of(rule: Rule) -> str:

@@ -170,6 +170,9 @@ class TestTheHeartbeat:
         class Switch(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 seen.append(self.path)
+                if "rubbish" in self.path:
+                    self.wfile.write(b"no HTTP at all\r\n\r\n")
+                    return
                 self.send_response(404 if "gone" in self.path else 200)
                 self.end_headers()
 
@@ -223,6 +226,29 @@ class TestTheHeartbeat:
 
         assert "the heartbeat was not taken" in caplog.text
         assert address not in caplog.text
+
+    def test_that_is_answered_with_rubbish_costs_nothing(
+        self, calls: list[str], settings: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        address = settings.MONITORING["HEARTBEAT_URL"].replace("/ping", "/rubbish")
+        settings.MONITORING = settings.MONITORING | {"HEARTBEAT_URL": address}
+
+        assert not doors.send_heartbeat()
+
+        assert calls == ["/rubbish"]
+        assert "the heartbeat was not taken: BadStatusLine" in caplog.text
+
+    def test_costs_a_worker_nothing_while_the_database_is_away(
+        self, calls: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: object) -> None:
+            raise OperationalError("gone")
+
+        monkeypatch.setattr(health, "look", fail)
+
+        assert not doors.send_heartbeat()
+
+        assert calls == []
 
     def test_is_sent_by_a_worker_when_the_check_or_the_delivery_is_done(
         self, calls: list[str], monkeypatch: pytest.MonkeyPatch, old_log: None
