@@ -106,18 +106,19 @@ def owed_messages(
     due = [(decision, kind) for decision in decisions if (kind := _kind_of(decision.step))]
     others = _dependents(decisions, [decision.rule for decision, _ in due], now)
     owed: list[Owed] = []
-    for decision, kind in due:
-        recipients = resolve_recipients(decision.rule.notify_to, superusers)
-        if kind is MessageKind.RECOVERY and decision.event is not None:
-            recipients = tuple(told.get(decision.event.pk, ()))
-        owed.append(
-            Owed(
-                decision=decision,
-                kind=kind,
-                facts=_facts(decision, kind, now, not_checked_from, others),
-                recipients=recipients,
+    with mail_language():
+        for decision, kind in due:
+            recipients = resolve_recipients(decision.rule.notify_to, superusers)
+            if kind is MessageKind.RECOVERY and decision.event is not None:
+                recipients = tuple(told.get(decision.event.pk, ()))
+            owed.append(
+                Owed(
+                    decision=decision,
+                    kind=kind,
+                    facts=_facts(decision, kind, now, not_checked_from, others),
+                    recipients=recipients,
+                )
             )
-        )
     return owed
 
 
@@ -150,19 +151,18 @@ def _facts(
     others: dict[str, Dependent],
 ) -> dict[str, Any]:
     event = decision.event
-    with mail_language():
-        return facts(
-            decision.rule,
-            decision.verdict,
-            kind,
-            now,
-            opened_at=event.opened_at if event else now,
-            failing_checks=decision.step.failing_checks,
-            held_behind=_held_behind(event),
-            not_checked_from=not_checked_from,
-            dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),
-            words=translation,
-        )
+    return facts(
+        decision.rule,
+        decision.verdict,
+        kind,
+        now,
+        opened_at=event.opened_at if event else now,
+        failing_checks=decision.step.failing_checks,
+        held_behind=_held_behind(event),
+        not_checked_from=not_checked_from,
+        dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),
+        words=translation,
+    )
 
 
 def _held_behind(event: AlertEvent | None) -> str:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from monitoring.core.inhibition import Upstream
+from monitoring.core.messages import iso
 from monitoring.core.values import FAILING, VerdictKind
 from monitoring.models import (
     AlertEvent,
@@ -73,7 +74,7 @@ def as_facts(names: Iterable[str], found: dict[str, Dependent]) -> list[dict[str
         {
             "task_name": name,
             "state": dependent.health.value,
-            "since": dependent.since.isoformat() if dependent.since else None,
+            "since": iso(dependent.since),
         }
         for name, dependent in rows
     ]

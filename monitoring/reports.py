@@ -122,7 +122,7 @@ def _failure(decision: Decision) -> dict[str, Any]:
         "current_status": verdict.current_status,
         "expected_statuses": [status.value for status in rule.expected_statuses],
         "lookback_hours": rule.lookback_hours,
-        "started_at": started_at.isoformat() if started_at else None,
+        "started_at": iso(started_at),
         "reason": verdict.reason,
         "failing_checks": decision.step.failing_checks,
     }

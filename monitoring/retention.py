@@ -24,10 +24,10 @@ from monitoring.core.gaps import EARLIER_CHECKS, SAME_CHECK
 from monitoring.core.retention import cutoff, executions_cutoff
 from monitoring.core.statuses import Status
 from monitoring.models import (
+    OWED,
     AlertEvent,
     MonitorRun,
     Notification,
-    NotificationState,
     WorkerHeartbeat,
 )
 from monitoring.pruning import Pace, Target, count, delete
@@ -36,8 +36,6 @@ from monitoring.tasklogs.base import TaskLog
 from monitoring.tasklogs.source import task_log
 
 logger = logging.getLogger("monitoring.retention")
-
-OWED = (NotificationState.PENDING, NotificationState.SENDING)
 
 
 def task_logs() -> Iterator[TaskLog]:

@@ -33,7 +33,7 @@ from monitoring.admin.display import (
     excerpt,
     preformatted,
 )
-from monitoring.models import AlertEvent, MonitorRun, Notification, NotificationState
+from monitoring.models import OWED, AlertEvent, MonitorRun, Notification, NotificationState
 
 MAIL_HEADERS = {
     # A mail holds what tasks and hosts wrote: nothing in it runs, loads or posts anything.
@@ -103,7 +103,7 @@ class NotificationAdmin(HistoryAdmin):
         delivery: list[Any] = [("state_badge", "attempts"), ("created", "sent")]
         mail = ["html", "text"] if obj is not None and obj.html_body else ["text"]
         if obj is not None:
-            if obj.state in (NotificationState.PENDING, NotificationState.SENDING):
+            if obj.state in OWED:
                 delivery.append("next_attempt")
             delivery += ["full_error"] if obj.error else []
             delivery += ["id_of_message"] if obj.message_id else []

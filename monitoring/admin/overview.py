@@ -12,6 +12,7 @@ from django.utils import timezone
 from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.display import duration, instant
 from monitoring.models import (
+    OWED,
     AlertEvent,
     MonitorRule,
     MonitorRun,
@@ -23,11 +24,7 @@ from monitoring.tasklogs.history import seen_names
 
 MOST = 20
 """Lines of each part; the lists have the rest."""
-_UNDELIVERED = (
-    NotificationState.PENDING.value,
-    NotificationState.SENDING.value,
-    NotificationState.FAILED.value,
-)
+_UNDELIVERED = [state.value for state in (*OWED, NotificationState.FAILED)]
 
 
 def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:

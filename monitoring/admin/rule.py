@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -190,16 +191,16 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
         now: RuleState | None = vars(row).get("state_now")
         if now is None or now.last_checked_at is None:
             return EMPTY
-        ago = _("%s ago") % duration(timezone.now() - now.last_checked_at)
-        return format_html("{} {}", instant(now.last_checked_at), aside(ago))
+        at = now.last_checked_at
+        return format_html("{} {}", instant(at), aside(_ago(at)))
 
     @admin.display(description=_("checked"))
     def checked(self, row: MonitorRule) -> str:
         now: RuleState | None = vars(row).get("state_now")
         if now is None or now.last_checked_at is None:
             return EMPTY
-        ago = _("%s ago") % duration(timezone.now() - now.last_checked_at)
-        return format_html('<span title="{}">{}</span>', instant(now.last_checked_at), ago)
+        at = now.last_checked_at
+        return format_html('<span title="{}">{}</span>', instant(at), _ago(at))
 
     @admin.display(description=_("history"))
     def history(self, row: MonitorRule) -> str:
@@ -223,8 +224,7 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
         if not runs:
             return EMPTY
         newest = runs[0]
-        ago = _("%s ago") % duration(timezone.now() - newest.started_at)
-        newest_run = execution_link(self.admin_site, newest.pk, ago)
+        newest_run = execution_link(self.admin_site, newest.pk, _ago(newest.started_at))
         return format_html("{}{}", strip(runs), below(newest_run))
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
@@ -242,3 +242,7 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
         fields = super().get_readonly_fields(request, obj)
         # A snooze is a permission of its own, however it is set.
         return fields if self.has_snooze_permission(request) else (*fields, "snoozed_until")
+
+
+def _ago(at: datetime) -> str:
+    return str(_("%s ago") % duration(timezone.now() - at))

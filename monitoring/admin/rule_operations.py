@@ -27,14 +27,13 @@ from monitoring.admin.base import ONE_ROW, MonitoringAdmin, log, may_view_execut
 from monitoring.admin.display import in_words, instant
 from monitoring.channels.email import DeliveryError, Mailer
 from monitoring.core.fields import InvalidValueError, is_address
-from monitoring.models import MonitorRule, Notification, NotificationState
+from monitoring.models import OWED, MonitorRule, Notification
 from monitoring.previews import preview
 from monitoring.rendering import mail_language
 from monitoring.reports import Report
 
 MOST_TOLD = 5
 """Failing rules that the answer to "check now" names."""
-_UNDER_WAY = (NotificationState.PENDING, NotificationState.SENDING)
 
 
 class SnoozeForm(forms.Form):
@@ -281,7 +280,7 @@ def _told(report: Report) -> tuple[str, int]:
     listed = "; ".join(named[:MOST_TOLD]) + (gettext("; and %d more") % more if more > 0 else "")
     sent = sum(message["state"] == "sent" for message in report.messages)
     mails = ngettext("%d mail was sent", "%d mails were sent", sent) % sent
-    waiting = sum(message["state"] in _UNDER_WAY for message in report.messages)
+    waiting = sum(message["state"] in OWED for message in report.messages)
     if waiting:
         mails += ", " + ngettext("%d is still owed", "%d are still owed", waiting) % waiting
     return f"{text}. {listed}. {mails}.", messages.ERROR if failing else messages.WARNING

@@ -1,5 +1,6 @@
 from monitoring.models.alert_event import AlertEvent
 from monitoring.models.choices import (
+    OWED,
     NotificationKind,
     NotificationState,
     RunState,
@@ -14,6 +15,7 @@ from monitoring.models.run import MonitorRun
 from monitoring.models.worker import WorkerHeartbeat
 
 __all__ = [
+    "OWED",
     "AlertEvent",
     "BackgroundTask",
     "DeliveryWakeup",

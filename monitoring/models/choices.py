@@ -52,6 +52,10 @@ class NotificationState(models.TextChoices):
     SUPPRESSED = "suppressed", _("Suppressed")
 
 
+OWED = (NotificationState.PENDING, NotificationState.SENDING)
+"""States of messages that are still to be delivered."""
+
+
 class RunState(models.TextChoices):
     RUNNING = "running", _("Running")
     COMPLETE = "complete", _("Complete")

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.models.alert_event import AlertEvent
-from monitoring.models.choices import NotificationKind, NotificationState
+from monitoring.models.choices import OWED, NotificationKind, NotificationState
 from monitoring.models.run import MonitorRun
 
 FARTHEST = timedelta(hours=3)
@@ -47,7 +47,7 @@ class NotificationQuerySet(models.QuerySet["Notification"]):
         return self.filter(~Exists(earlier), ~Exists(waiting))
 
     def owed(self) -> NotificationQuerySet:
-        return self.filter(state__in=(NotificationState.PENDING, NotificationState.SENDING))
+        return self.filter(state__in=OWED)
 
 
 class Notification(models.Model):

@@ -14,6 +14,7 @@ from monitoring.backtests import DEFAULT_DAYS, DEFAULT_EVERY, over_days
 from monitoring.contexts import ContextError
 from monitoring.core.arguments import parse_arguments
 from monitoring.core.backtest import Backtest, Incident, in_words
+from monitoring.core.messages import iso
 from monitoring.core.values import Rule
 from monitoring.rulesets import RuleSet, select
 from monitoring.tasklogs.host_model import TaskLogError
@@ -106,7 +107,7 @@ def _as_dict(found: Backtest) -> dict[str, Any]:
     return {
         "from": found.start.isoformat(),
         "to": found.end.isoformat(),
-        "covered_from": found.covered_from.isoformat() if found.covered_from else None,
+        "covered_from": iso(found.covered_from),
         "checks": found.checks,
         "unknown_checks": found.unknown_checks,
         "messages": found.messages,
@@ -118,7 +119,7 @@ def _as_dict(found: Backtest) -> dict[str, Any]:
 def _incident(one: Incident) -> dict[str, Any]:
     return {
         "opened_at": one.opened_at.isoformat(),
-        "resolved_at": one.resolved_at.isoformat() if one.resolved_at else None,
+        "resolved_at": iso(one.resolved_at),
         "verdict": one.verdict.value,
         "current_status": one.current_status,
         "messages": one.messages,
