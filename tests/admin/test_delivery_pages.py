@@ -9,11 +9,10 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from monitoring import delivery
-from monitoring.channels.email import Mailer
 from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification
 from tests.admin.data import event, message, run, url
 from tests.factories import ago, execution, rule
+from tests.slow_mail import let_each_message_take
 
 pytestmark = pytest.mark.django_db
 
@@ -135,22 +134,7 @@ def test_a_check_without_a_gap_has_no_word_of_one(root: Client) -> None:
 def test_a_person_who_checks_now_waits_ten_seconds_and_one_message_for_a_slow_server(
     root: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seconds = 0.0
-
-    class SlowClock:
-        @staticmethod
-        def monotonic() -> float:
-            return seconds
-
-    send = Mailer.send
-
-    def send_slowly(self: Mailer, row: Notification) -> None:
-        nonlocal seconds
-        seconds += 8
-        send(self, row)
-
-    monkeypatch.setattr(delivery, "time", SlowClock)
-    monkeypatch.setattr(Mailer, "send", send_slowly)
+    let_each_message_take(8, monkeypatch)
     picked = []
     for number in range(4):
         execution(f"task {number}", "Stopped", started=timezone.now())

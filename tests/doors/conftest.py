@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.doors.harness import System
+
+
+@pytest.fixture
+def system(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_blocker: Any,
+) -> Iterator[System]:
+    """A system without a worker, of the database and the broker that the test names."""
+    folder = tmp_path_factory.mktemp("system")
+    with django_db_blocker.unblock(), System(folder, *request.param) as system:
+        yield system
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from email.message import EmailMessage
-from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
@@ -34,17 +33,6 @@ from tests.mail_server import Moody, free_port
 pytestmark = pytest.mark.door
 
 SUBJECT = "[ALERT] door.fail Status Check Failed"
-
-
-@pytest.fixture
-def system(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    django_db_blocker: Any,
-) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("main-job")
-    with django_db_blocker.unblock(), System(folder, *request.param) as system:
-        yield system
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
@@ -20,17 +19,6 @@ from tests.mail_server import Moody, free_port
 pytestmark = pytest.mark.door
 
 ENTRY = {"weekly_backup": {"expected_statuses": ["Completed"], "notify_to": ["ops@example.com"]}}
-
-
-@pytest.fixture
-def system(
-    request: pytest.FixtureRequest,
-    tmp_path_factory: pytest.TempPathFactory,
-    django_db_blocker: Any,
-) -> Iterator[System]:
-    folder = tmp_path_factory.mktemp("procfile")
-    with django_db_blocker.unblock(), System(folder, *request.param) as system:
-        yield system
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from monitoring.models import AlertEvent, Notification
 from monitoring.tasks import deliver_notifications
 from tests.factories import NOW
 from tests.mail_server import HANG_UP, Moody, free_port, mail_server, smtp_at
+from tests.slow_mail import let_each_message_take
 
 pytestmark = pytest.mark.django_db
 
@@ -505,20 +506,6 @@ class TestAClaim:
     def test_the_rest_of_a_slow_pass_is_handed_back_before_the_claim_runs_out(
         self, mailoutbox: Mailbox, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        seconds = 0.0
-
-        class SlowClock:
-            @staticmethod
-            def monotonic() -> float:
-                return seconds
-
-        send = Mailer.send
-
-        def send_slowly(self: Mailer, row: Notification) -> None:
-            nonlocal seconds
-            seconds += 240
-            send(self, row)
-
         tokens = []
         claim = outbox.claim
 
@@ -527,8 +514,7 @@ class TestAClaim:
             tokens.append(len(rows))
             return token, rows
 
-        monkeypatch.setattr(delivery, "time", SlowClock)
-        monkeypatch.setattr(Mailer, "send", send_slowly)
+        let_each_message_take(240, monkeypatch)
         monkeypatch.setattr(outbox, "claim", counting_claim)
         for number in range(3):
             owed(f"{number}@example.com")
