@@ -14,6 +14,7 @@ from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, Ste
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.values import Rule, Verdict, VerdictKind
+from monitoring.core.wording import Remembered, Words
 from monitoring.dependents import Dependent, Health
 from monitoring.models import AlertEvent, Notification, NotificationState
 from monitoring.rendering import mail_language
@@ -107,6 +108,7 @@ def owed_messages(
     others = _dependents(decisions, [decision.rule for decision, _ in due], now)
     owed: list[Owed] = []
     with mail_language():
+        words = Remembered(translation)
         for decision, kind in due:
             recipients = resolve_recipients(decision.rule.notify_to, superusers)
             if kind is MessageKind.RECOVERY and decision.event is not None:
@@ -115,7 +117,7 @@ def owed_messages(
                 Owed(
                     decision=decision,
                     kind=kind,
-                    facts=_facts(decision, kind, now, not_checked_from, others),
+                    facts=_facts(decision, kind, now, not_checked_from, others, words),
                     recipients=recipients,
                 )
             )
@@ -149,6 +151,7 @@ def _facts(
     now: datetime,
     not_checked_from: datetime | None,
     others: dict[str, Dependent],
+    words: Words,
 ) -> dict[str, Any]:
     event = decision.event
     return facts(
@@ -161,7 +164,7 @@ def _facts(
         held_behind=_held_behind(event),
         not_checked_from=not_checked_from,
         dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),
-        words=translation,
+        words=words,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
@@ -14,15 +14,22 @@ ROWS = 1000
 """Most rows of one statement: as many as a batch has rules."""
 
 
-def insert(model: type[Any], rows: Sequence[Any], *, ignore_conflicts: bool = False) -> None:
-    """Write new rows; they get their primary keys where the database tells them.
+Row = Mapping[str, Any]
+"""Values by attribute name, as `vars` of a model instance has them.
 
-    ignore_conflicts: leave out what is there already; no row gets a key then.
+Not instances: making one takes longer than everything else that is done for its row."""
+
+
+def insert(model: type[Any], rows: Sequence[Row], *, ignore_conflicts: bool = False) -> list[Any]:
+    """Write new rows; return their primary keys, or nothing where the database does not tell them.
+
+    A value that a row leaves out is the default of its field; fields that set themselves
+    (`auto_now`) do not. ignore_conflicts: leave out what is there already; no keys are told then.
     """
-    _write(model, rows, OnConflict.IGNORE if ignore_conflicts else None)
+    return _write(model, rows, OnConflict.IGNORE if ignore_conflicts else None)
 
 
-def replace(model: type[Any], rows: Sequence[Any], names: Iterable[str]) -> None:
+def replace(model: type[Any], rows: Sequence[Row], names: Iterable[str]) -> None:
     """Write fields of existing rows back.
 
     An upsert on the primary key; a bulk_update of this size spends seconds on its CASE terms.
@@ -32,10 +39,10 @@ def replace(model: type[Any], rows: Sequence[Any], names: Iterable[str]) -> None
 
 def _write(
     model: type[Any],
-    rows: Sequence[Any],
+    rows: Sequence[Row],
     on_conflict: OnConflict | None,
     names: Iterable[str] = (),
-) -> None:
+) -> list[Any]:
     """Write plain values, as `bulk_create` would.
 
     Not by it, because it treats each of twenty thousand values as an expression that might have
@@ -43,7 +50,7 @@ def _write(
     takes longer than everything else that a check does for a rule that has failed.
     """
     if not rows:
-        return
+        return []
     connection: Any = connections[router.db_for_write(model)]
     meta: Any = model._meta
     is_update = on_conflict is OnConflict.UPDATE
@@ -60,27 +67,44 @@ def _write(
         f"({', '.join(connection.ops.quote_name(one.column) for one in fields)})"
     )
     most = _most_rows(connection, len(fields))
+    keys: list[Any] = []
     with connection.cursor() as cursor:
         for part in (rows[start : start + most] for start in range(0, len(rows), most)):
             source, parameters = _source(fields, part, connection)
             cursor.execute(f"{beginning} {source} {suffix}", parameters)
             if tells_keys:
-                for row, (key,) in zip(part, cursor.fetchall(), strict=True):
-                    row.pk, row._state.adding = key, False
+                keys += [key for (key,) in cursor.fetchall()]
+    return keys
 
 
-def _source(fields: Sequence[Any], rows: Sequence[Any], connection: Any) -> tuple[str, list[Any]]:
+def _source(fields: Sequence[Any], rows: Sequence[Row], connection: Any) -> tuple[str, list[Any]]:
     """Return where a statement takes its rows from, and the parameters."""
-    columns = [
-        [field.get_db_prep_save(field.pre_save(row, True), connection) for row in rows]
-        for field in fields
-    ]
+    columns = [_column(field, rows, connection) for field in fields]
     if connection.vendor == "postgresql":  # one parameter for each column
         lists = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
         return f"SELECT * FROM UNNEST({lists})", columns  # noqa: S608 - types of columns
     row = f"({', '.join(['%s'] * len(fields))})"
     values = ", ".join([row] * len(rows))
     return f"VALUES {values}", list(chain.from_iterable(zip(*columns, strict=True)))
+
+
+def _column(field: Any, rows: Sequence[Row], connection: Any) -> list[Any]:
+    """Return one value of each row as the database takes it.
+
+    Most rows of a batch share the time of the check, an empty text or a default: what is the very
+    object of the row before is not converted again.
+    """
+    default = field.get_default()
+    name = field.attname
+    before: Any = object()
+    ready: Any = None
+    values = []
+    for row in rows:
+        value = row.get(name, default)
+        if value is not before:
+            before, ready = value, field.get_db_prep_save(value, connection)
+        values.append(ready)
+    return values
 
 
 def _most_rows(connection: Any, columns: int) -> int:

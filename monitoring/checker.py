@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -26,7 +26,7 @@ from monitoring.conf import get_settings
 from monitoring.core.incidents import step
 from monitoring.core.inhibition import Upstreams
 from monitoring.core.values import Rule, Verdict, VerdictKind
-from monitoring.models import AlertEvent, Notification, RunState
+from monitoring.models import AlertEvent, RunState
 from monitoring.people import superuser_addresses
 from monitoring.reports import Report, unreachable
 from monitoring.rule_rows import Batch
@@ -204,7 +204,7 @@ class _Check:
     def _check_part(self, batch: Batch, deciding: _Deciding) -> None:
         """Check a batch; if one of its rules cannot be written, the others still are."""
         try:
-            outcome, rows = in_transaction(
+            outcome, written = in_transaction(
                 lambda: self._write(batch, deciding), before_retry=self._look_what_is_done
             )
         except LeaseLostError:
@@ -215,8 +215,8 @@ class _Check:
             self._without_the_poisoned(batch, deciding, error)
             return
         self.report.add(outcome)
-        self.report.notification_ids += [row.pk for row in rows]
-        _log_unreachable(outcome.owed)
+        self.report.notification_ids += written.messages
+        _log_unreachable(outcome.owed, written.events)
 
     def _may_be_halved(self, error: Error) -> bool:
         """Only a refused statement can be one rule's fault; a caller's transaction is spoilt."""
@@ -233,7 +233,7 @@ class _Check:
         logger.error("rule %r cannot be checked", rule.label, exc_info=error)
         self.report.add_broken(rule, f"{type(error).__name__}: {error}")
 
-    def _write(self, batch: Batch, deciding: _Deciding) -> tuple[Outcome, list[Notification]]:
+    def _write(self, batch: Batch, deciding: _Deciding) -> tuple[Outcome, ledger.Written]:
         runs.renew(self.begun.run, self._clock())
         if self.done_since is not None:
             done = rule_states.checked_since(batch.rules, self.done_since)
@@ -269,11 +269,10 @@ class _Check:
             logger.exception("the end of check %s cannot be recorded", self.begun.run.pk)
 
 
-def _log_unreachable(owed: Sequence[Owed]) -> None:
+def _log_unreachable(owed: Sequence[Owed], events: Mapping[str, int]) -> None:
     """Keep the full message in the error log (documented behaviour 10.7.1)."""
     for message in unreachable(owed):
-        event = message.decision.event
-        mail = rendering.render(message.facts, event.pk if event else None)
+        mail = rendering.render(message.facts, events.get(message.decision.rule.key))
         logger.error(
             "no recipient for this message:\nSubject: %s\n\n%s", mail.subject, mail.text_body
         )

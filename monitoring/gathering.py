@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Count, QuerySet
 from django.utils import translation
@@ -19,6 +19,19 @@ _Group = tuple[str, Topic]
 """Recipient, and what the messages are about."""
 
 
+class _Waiting(NamedTuple):
+    """What a digest needs of an outbox row."""
+
+    pk: int
+    recipient: str
+    kind: str
+    event_id: int | None
+    facts: dict[str, Any]
+
+
+_COLUMNS = ("pk", "recipient", "kind", "alert_event_id", "facts")
+
+
 def release(runs: Sequence[int], now: datetime) -> list[int]:
     """Let go what checks owe; return the keys of the digests made. Part of a transaction.
 
@@ -30,7 +43,7 @@ def release(runs: Sequence[int], now: datetime) -> list[int]:
     )
     digests = []
     for (recipient, topic), rows in _too_many(waiting).items():
-        messages = [(row.alert_event_id, row.facts) for row in rows]
+        messages = [(row.event_id, row.facts) for row in rows]
         with mail_language():
             facts = digest_facts(topic, messages, now, translation)
         digest = Notification.objects.create(
@@ -49,15 +62,16 @@ def release(runs: Sequence[int], now: datetime) -> list[int]:
     return digests
 
 
-def _too_many(waiting: QuerySet[Notification]) -> dict[_Group, list[Notification]]:
+def _too_many(waiting: QuerySet[Notification]) -> dict[_Group, list[_Waiting]]:
     """Return the groups that are larger than a person wants to read one by one."""
     most = get_settings().DIGEST_ABOVE
     counted = waiting.order_by().values("recipient").annotate(count=Count("pk"))
     stormed = [row["recipient"] for row in counted if row["count"] > most]
-    groups: dict[_Group, list[Notification]] = defaultdict(list)
+    groups: dict[_Group, list[_Waiting]] = defaultdict(list)
     if stormed:
         # Locked, so that a deliverer who takes a killed check's rows does not send them as well.
-        for row in waiting.select_for_update().filter(recipient__in=stormed).order_by("pk"):
+        rows = waiting.select_for_update().filter(recipient__in=stormed).order_by("pk")
+        for row in map(_Waiting._make, rows.values_list(*_COLUMNS).iterator()):
             if _is_of_a_rule(row.facts):
                 groups[row.recipient, topic_of(row.kind, str(row.facts["verdict"]))].append(row)
     return {group: rows for group, rows in groups.items() if len(rows) > most}

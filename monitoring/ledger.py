@@ -5,12 +5,14 @@ Everything here runs inside the transaction of one batch, in a constant number o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from monitoring.alerting import Decision, Outcome, Owed
 from monitoring.bulk import insert, replace
 from monitoring.core.incidents import Action, MessageKind, Step
+from monitoring.core.values import Rule
 from monitoring.models import (
     AlertEvent,
     MonitorRun,
@@ -55,8 +57,17 @@ _SETTINGS = (
 """What else an event keeps of its rule, so that history still says why when the rule is gone."""
 
 
-def write(outcome: Outcome, now: datetime, run: MonitorRun) -> list[Notification]:
-    """Write states, events and outbox rows in a constant number of queries; return the rows.
+class Written(NamedTuple):
+    """What stands in the database after a batch was written."""
+
+    messages: list[int]
+    """Primary keys of the outbox rows."""
+    events: dict[str, int]
+    """Primary keys of the alert events by rule key."""
+
+
+def write(outcome: Outcome, now: datetime, run: MonitorRun) -> Written:
+    """Write states, events and outbox rows in a constant number of queries.
 
     Messages are not due before the check ends, which lets them go: see `gathering`. If it is
     killed they go by themselves, a little after others may take its lease.
@@ -64,28 +75,28 @@ def write(outcome: Outcome, now: datetime, run: MonitorRun) -> list[Notification
     unreached = {message.decision.rule.key for message in outcome.owed if not message.recipients}
     _write_states(outcome, unreached, now)
     events = _write_events(outcome.decisions, unreached, now)
+    same = {"run_id": run.pk, "created_at": run.started_at, "next_attempt_at": _held_until(run)}
     rows = [
-        _notification(message, recipient, events, run)
+        {**same, **_message(message, events), "recipient": recipient}
         for message in outcome.owed
         for recipient in message.recipients
     ]
-    insert(Notification, rows)
-    return rows
+    return Written(insert(Notification, rows), events)
 
 
 def _write_states(outcome: Outcome, unreached: set[str], now: datetime) -> None:
     if outcome.stale:
         RuleState.objects.filter(pk__in=outcome.stale).update(last_checked_at=now)
     changed = [
-        RuleState(
-            pk=decision.state.pk,
-            key=decision.rule.key,
-            task_name=decision.rule.task_name,
-            verdict=decision.verdict.kind.value,
-            failing_checks=decision.step.failing_checks,
-            unknown_checks=_unknown_checks(decision.step, decision.rule.key in unreached),
-            last_checked_at=now,
-        )
+        {
+            "id": decision.state.pk,
+            "key": decision.rule.key,
+            "task_name": decision.rule.task_name,
+            "verdict": decision.verdict.kind.value,
+            "failing_checks": decision.step.failing_checks,
+            "unknown_checks": _unknown_checks(decision.step, decision.rule.key in unreached),
+            "last_checked_at": now,
+        }
         for decision in outcome.decisions
     ]
     replace(RuleState, changed, _STATE_UPDATES)
@@ -100,88 +111,93 @@ def _unknown_checks(step: Step, is_unreached: bool) -> int:
 
 def _write_events(
     decisions: Sequence[Decision], unreached: set[str], now: datetime
-) -> dict[str, AlertEvent]:
-    """Write opened, updated and resolved events; return all of them by key."""
-    opened: list[AlertEvent] = []
+) -> dict[str, int]:
+    """Write opened, updated and resolved events; return their primary keys by rule key."""
+    opened: list[dict[str, Any]] = []
     updated: list[AlertEvent] = []
     for decision in decisions:
         if decision.step.action is Action.NONE:
             continue
+        found = _found(decision, decision.rule.key in unreached, now)
         event = decision.event
         if event is None:
-            event = AlertEvent(
-                rule_id=decision.rule.rule_id,
-                periodic_task=decision.rule.periodic_task,
-                key=decision.rule.key,
-                open_key=decision.rule.key,
-                task_name=decision.rule.task_name,
-                opened_at=now,
-            )
-            opened.append(event)
-        else:
-            updated.append(event)
-        decision.event = event
-        _apply(decision, event, decision.rule.key in unreached, now)
-    insert(AlertEvent, opened)
-    replace(AlertEvent, updated, _EVENT_UPDATES)
-    return _with_keys(opened, updated)
+            opened.append(_opened(decision.rule, now) | found)
+            continue
+        for name, value in found.items():
+            setattr(event, name, value)
+        updated.append(event)
+    keys = insert(AlertEvent, opened)
+    replace(AlertEvent, [vars(event) for event in updated], _EVENT_UPDATES)
+    return {event.key: event.pk for event in updated} | _keys_of(opened, keys)
 
 
-def _with_keys(
-    opened: Sequence[AlertEvent], updated: Sequence[AlertEvent]
-) -> dict[str, AlertEvent]:
-    if any(event.pk is None for event in opened):
-        # MySQL does not tell the keys of rows it has just inserted.
-        by_key = AlertEvent.objects.filter(open_key__in=[event.open_key for event in opened])
-        opened = list(by_key)
-    return {event.key: event for event in (*opened, *updated)}
+def _keys_of(opened: Sequence[Mapping[str, Any]], keys: Sequence[int]) -> dict[str, int]:
+    names = [event["key"] for event in opened]
+    if len(keys) == len(names):
+        return dict(zip(names, keys, strict=True))
+    # MySQL does not tell the keys of rows it has just inserted.
+    events = AlertEvent.objects.filter(open_key__in=names)
+    return dict(events.values_list("key", "pk"))
 
 
-def _apply(decision: Decision, event: AlertEvent, is_unreached: bool, now: datetime) -> None:
+def _opened(rule: Rule, now: datetime) -> dict[str, Any]:
+    return {
+        "rule_id": rule.rule_id,
+        "periodic_task": rule.periodic_task,
+        "key": rule.key,
+        "open_key": rule.key,
+        "task_name": rule.task_name,
+        "opened_at": now,
+    }
+
+
+def _found(decision: Decision, is_unreached: bool, now: datetime) -> dict[str, Any]:
+    """Return what a check writes into an event, whether it opens, goes on or ends."""
     rule, verdict, step = decision.rule, decision.verdict, decision.step
-    event.last_checked_at = now
+    values: dict[str, Any] = {"last_checked_at": now}
     if step.owed is not None:
-        event.last_message_at = now
+        values["last_message_at"] = now
     if step.action is Action.RESOLVE:
-        event.open_key, event.resolved_at = None, now
-        event.resolution = AlertEvent.Resolution.RECOVERED
-        event.alert_owed = False
-        return
-    event.rule_name = rule.name
-    event.upstream_id = step.upstream.event_id if step.upstream else event.upstream_id
-    execution = verdict.execution
-    event.verdict, event.current_status = verdict.kind.value, verdict.current_status
-    event.failing_checks = step.failing_checks
-    event.expected_statuses = [status.value for status in rule.expected_statuses]
-    event.lookback_hours = rule.lookback_hours
-    event.dependent_tasks = list(rule.dependent_tasks)
-    event.rule_settings = {name: getattr(rule, name) for name in _SETTINGS}
-    event.context_model = rule.context.model if rule.context else ""
-    event.context_type = rule.context.type if rule.context else ""
-    event.task_id = execution.task_id if execution else ""
-    event.started_at = execution.started_at if execution else None
-    event.finished_at = execution.finished_at if execution else None
+        return values | {
+            "open_key": None,
+            "resolved_at": now,
+            "resolution": AlertEvent.Resolution.RECOVERED.value,
+            "alert_owed": False,
+        }
+    if step.upstream is not None:
+        values["upstream_id"] = step.upstream.event_id
     if step.owed is MessageKind.ALERT:
-        event.alert_owed = is_unreached or step.suppressed_by in {"snooze", "upstream"}
+        values["alert_owed"] = is_unreached or step.suppressed_by in {"snooze", "upstream"}
+    execution = verdict.execution
+    return values | {
+        "rule_name": rule.name,
+        "verdict": verdict.kind.value,
+        "current_status": verdict.current_status,
+        "failing_checks": step.failing_checks,
+        "expected_statuses": [status.value for status in rule.expected_statuses],
+        "lookback_hours": rule.lookback_hours,
+        "dependent_tasks": list(rule.dependent_tasks),
+        "rule_settings": {name: getattr(rule, name) for name in _SETTINGS},
+        "context_model": rule.context.model if rule.context else "",
+        "context_type": rule.context.type if rule.context else "",
+        "task_id": execution.task_id if execution else "",
+        "started_at": execution.started_at if execution else None,
+        "finished_at": execution.finished_at if execution else None,
+    }
 
 
-def _notification(
-    message: Owed, recipient: str, events: dict[str, AlertEvent], run: MonitorRun
-) -> Notification:
+def _message(message: Owed, events: Mapping[str, int]) -> dict[str, Any]:
     step = message.decision.step
     about_event = not step.tell_cannot_check
-    return Notification(
-        alert_event=events[message.decision.rule.key] if about_event else None,
-        kind=message.kind.value,
-        recipient=recipient,
-        subject=message.facts["subject"],
-        facts=message.facts,
-        state=NotificationState.SUPPRESSED if step.suppressed_by else NotificationState.PENDING,
-        suppressed_by=step.suppressed_by,
-        run=run,
-        created_at=run.started_at,
-        next_attempt_at=_held_until(run),
-    )
+    state = NotificationState.SUPPRESSED if step.suppressed_by else NotificationState.PENDING
+    return {
+        "alert_event_id": events[message.decision.rule.key] if about_event else None,
+        "kind": message.kind.value,
+        "subject": message.facts["subject"],
+        "facts": message.facts,
+        "state": state.value,
+        "suppressed_by": step.suppressed_by,
+    }
 
 
 def _held_until(run: MonitorRun) -> datetime:

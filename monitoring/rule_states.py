@@ -64,7 +64,7 @@ def lock_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
     states = _as_states(rows)
     missing = sorted((rule for rule in rules if rule.key not in states), key=lambda rule: rule.key)
     if missing:
-        new = [RuleState(key=rule.key, task_name=rule.task_name) for rule in missing]
+        new = [{"key": rule.key, "task_name": rule.task_name} for rule in missing]
         insert(RuleState, new, ignore_conflicts=True)
         states = _as_states(rows)
     return states

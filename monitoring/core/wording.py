@@ -7,6 +7,7 @@ so that logs, errors and JSON have it as it is; the shell says it in another one
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from gettext import NullTranslations
 from typing import Any, Protocol
 
@@ -20,6 +21,14 @@ class Words(Protocol):
 
 
 ENGLISH: Words = NullTranslations()
+
+
+class Remembered:
+    """Words that look each message up once: a batch says the same few a thousand times over."""
+
+    def __init__(self, words: Words) -> None:
+        self.gettext = cache(words.gettext)
+        self.ngettext = words.ngettext
 
 
 class Text(str):

@@ -1321,10 +1321,10 @@ class TestTheRecordOfTheCheck:
     def test_a_check_that_breaks_writes_no_half_of_a_batch(
         self, monitor: Monitor, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def insert_all_but_messages(model: Any, rows: Any) -> None:
+        def insert_all_but_messages(model: Any, rows: Any) -> list[Any]:
             if model is Notification:
                 raise RuntimeError("the disk is full")
-            bulk.insert(model, rows)
+            return bulk.insert(model, rows)
 
         monkeypatch.setattr("monitoring.ledger.insert", insert_all_but_messages)
 
