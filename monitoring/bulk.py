@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
 from typing import Any
 
 from django.db import connections, router
+from django.db.models import JSONField
 from django.db.models.constants import OnConflict
 
 ROWS = 1000
@@ -79,30 +81,46 @@ def _write(
 
 def _source(fields: Sequence[Any], rows: Sequence[Row], connection: Any) -> tuple[str, list[Any]]:
     """Return where a statement takes its rows from, and the parameters."""
+    if connection.vendor == "postgresql":
+        return _as_json(fields, rows, connection)
     columns = [_column(field, rows, connection) for field in fields]
-    if connection.vendor == "postgresql":  # one parameter for each column
-        lists = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields)
-        return f"SELECT * FROM UNNEST({lists})", columns  # noqa: S608 - types of columns
     row = f"({', '.join(['%s'] * len(fields))})"
     values = ", ".join([row] * len(rows))
     return f"VALUES {values}", list(chain.from_iterable(zip(*columns, strict=True)))
 
 
+def _as_json(fields: Sequence[Any], rows: Sequence[Row], connection: Any) -> tuple[str, list[Any]]:
+    """Return the rows as one parameter.
+
+    The driver quotes arrays, and every JSON document in them, in Python: that took three times as
+    long as all of this.
+    """
+    columns = [_column(field, rows, connection) for field in fields]
+    names = [field.column for field in fields]
+    documents = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    types = ", ".join(
+        f"{connection.ops.quote_name(field.column)} {field.db_type(connection)}" for field in fields
+    )
+    sql = f"SELECT * FROM json_to_recordset(%s::json) AS new({types})"  # noqa: S608 - types of columns
+    return sql, [json.dumps(documents, default=str)]
+
+
 def _column(field: Any, rows: Sequence[Row], connection: Any) -> list[Any]:
-    """Return one value of each row as the database takes it.
+    """Return one value of each row as `_source` hands it on.
 
     Most rows of a batch share the time of the check, an empty text or a default: what is the very
     object of the row before is not converted again.
     """
-    default = field.get_default()
-    name = field.attname
+    default, name = field.get_default(), field.attname
+    stays = connection.vendor == "postgresql" and isinstance(field, JSONField)
     before: Any = object()
     ready: Any = None
     values = []
     for row in rows:
         value = row.get(name, default)
         if value is not before:
-            before, ready = value, field.get_db_prep_save(value, connection)
+            before = value
+            ready = value if stays else field.get_db_prep_save(value, connection)
         values.append(ready)
     return values
 

@@ -5,9 +5,8 @@ Source: documented behaviour 10.3.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
-from functools import reduce
+from functools import lru_cache, reduce
 
 from monitoring.core.names import nearest
 from monitoring.core.wording import Text, joined
@@ -50,12 +49,15 @@ def nearest_status(text: str) -> str:
     return next(iter(nearest(text, [status.value for status in Status])), "")
 
 
-def title_case(statuses: Iterable[Status]) -> Text:
+# Thousands of rules expect the same few combinations.
+@lru_cache(maxsize=256)
+def title_case(statuses: tuple[Status, ...]) -> Text:
     """Return statuses as mails show them: `Completed, Running`."""
     return joined((_(status.value.title()) for status in statuses), ", ")
 
 
-def either(statuses: Iterable[Status]) -> Text:
+@lru_cache(maxsize=256)
+def either(statuses: tuple[Status, ...]) -> Text:
     """Return statuses, at least one, as alternatives: `Completed or Running`."""
     texts = [_(status.value) for status in statuses]
     return reduce(lambda one, other: _("{one} or {other}", one=one, other=other), texts)

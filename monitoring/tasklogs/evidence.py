@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from monitoring import contexts
@@ -162,9 +163,10 @@ def _filtered_evidence(
         return {rule.key: Evidence(unusable=reason) for rule in rules}
     evidence: dict[str, Evidence] = {}
     groups: dict[tuple[Any, str], list[Rule]] = {}
+    resolve = cache(contexts.resolve)  # most rules of a batch name the same few
     for rule in rules:
         try:
-            groups.setdefault(contexts.resolve(_context(rule)), []).append(rule)
+            groups.setdefault(resolve(_context(rule)), []).append(rule)
         except contexts.ContextError as error:
             evidence[rule.key] = Evidence(unusable=error.text)
     unreadable: dict[str, str] = {}

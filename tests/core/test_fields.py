@@ -160,7 +160,7 @@ def test_a_misspelt_status_has_a_nearest_one(text: str, near: str) -> None:
 
 
 def test_statuses_are_shown_in_title_case_with_commas() -> None:
-    assert title_case(Status) == (
+    assert title_case(tuple(Status)) == (
         "Pending, Queued, Running, Completed, Stopped, Cancelled, Invalidated"
     )
 

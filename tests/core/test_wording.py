@@ -87,7 +87,7 @@ def test_several_texts_become_one() -> None:
 
     assert text == "Completed, {x}, All fine"
     assert said(text, GERMAN) == "Fertig, {x}, Alles gut"
-    assert said(title_case([Status.COMPLETED, Status.STOPPED]), GERMAN) == "Fertig, Stopped"
+    assert said(title_case((Status.COMPLETED, Status.STOPPED)), GERMAN) == "Fertig, Stopped"
     assert said(joined((), ", "), GERMAN) == ""
 
 
