@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import logging
 import urllib.request
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from http.client import HTTPException
 from typing import Any
 
 from django.db import Error
-from django.db.models import Count, Min
+from django.db.models import Count, Max, Min, Q, QuerySet
+from django_celery_beat.models import PeriodicTask
 
 from monitoring.conf import get_settings
-from monitoring.core.health import Facts, problems
+from monitoring.core.arguments import ALL_RULES, check_name
+from monitoring.core.gaps import SAME_CHECK
+from monitoring.core.health import Facts, RegularCheck, limit, problems
 from monitoring.core.messages import iso
 from monitoring.models import BackgroundTask, MonitorRule, MonitorRun, Notification, RunState
-from monitoring.periodic_tasks import TASK_NAME, last_sent, longest_wait, scheduled_entries
+from monitoring.periodic_tasks import (
+    Scheduled,
+    awaited_since,
+    last_sent,
+    longest_wait_of,
+    scheduled,
+)
 
 logger = logging.getLogger("monitoring.health")
 
@@ -25,22 +36,104 @@ HEARTBEAT_TIMEOUT = 10
 
 def look(now: datetime) -> Facts:
     """Return what can be seen of the monitor. now: aware, UTC."""
-    entries = len(scheduled_entries(now))
-    complete = MonitorRun.objects.filter(state=RunState.COMPLETE)
+    tasks = scheduled(now)
+    rules = MonitorRule.objects.filter(enabled=True).count()
+    asked = _regularly_asked(tasks, rules > 0)
+    checks = _regular_checks(asked, now)
     owed = Notification.objects.to_deliver().order_by()
     outbox = owed.aggregate(count=Count("pk"), oldest=Min("created_at"))
     # By primary key: nothing orders a large log by its last update.
     newest = BackgroundTask.objects.order_by("-pk").values_list("last_update", flat=True)
     return Facts(
         now=now,
-        rules=MonitorRule.objects.filter(enabled=True).count() + entries,
-        interval=longest_wait(TASK_NAME, now),
-        last_check=complete.order_by("-pk").values_list("started_at", flat=True).first(),
+        rules=rules + sum(len(task.arguments.entries) for task in tasks),
+        checks=[check for check in checks if check.name in asked],
+        last_check=_last_of([check for check in checks if check.name in _leading(asked)]),
         last_beat=last_sent(),
         oldest_owed=outbox["oldest"],
         owed=outbox["count"],
         last_recorded=newest.first() if get_settings().records else None,
     )
+
+
+def last_run(now: datetime) -> MonitorRun | None:
+    """Return the newest check of all rules, or of what is checked instead, however it ended."""
+    asked = _regularly_asked(scheduled(now), MonitorRule.objects.filter(enabled=True).exists())
+    return MonitorRun.objects.filter(rule_set__in=_leading(asked)).order_by("-pk").first()
+
+
+def _regularly_asked(
+    tasks: Sequence[Scheduled], has_rules: bool
+) -> dict[str, Sequence[PeriodicTask]]:
+    """Return the checks that have to come again and again, by name, with what asks for them.
+
+    While there are rules, somebody has to ask for all of them, be it cron, unless periodic tasks
+    ask for some by name.
+    """
+    asked: dict[str, Sequence[PeriodicTask]] = {}
+    has_selection = False
+    for task in tasks:
+        wanted = task.arguments
+        selects = bool(wanted.rule_names or wanted.task_names)
+        if wanted.entries or (has_rules and (wanted.all_rules or selects)):
+            name = check_name(wanted, task.name)
+            asked[name] = [*asked.get(name, ()), task.row]
+            has_selection |= selects
+    if has_rules and not has_selection:
+        asked.setdefault(ALL_RULES, ())
+    return asked
+
+
+def _leading(asked: Collection[str]) -> list[str]:
+    """Return the names of the checks that stand for all; others have rhythms of their own."""
+    return [ALL_RULES] if ALL_RULES in asked or not asked else list(asked)
+
+
+def _regular_checks(
+    asked: Mapping[str, Sequence[PeriodicTask]], now: datetime
+) -> list[RegularCheck]:
+    """Return what can be seen of these checks, or else of that of all rules, in two queries."""
+    checks = [
+        RegularCheck(
+            name=name,
+            interval=longest_wait_of(rows, now),
+            awaited_since=_awaited_since(rows),
+        )
+        for name, rows in (asked or {ALL_RULES: ()}).items()
+    ]
+    newest = _newest_of([one.name for one in checks], now - max(map(limit, checks)), now)
+    return [replace(check, last=newest.get(check.name)) for check in checks]
+
+
+def _last_of(checks: Sequence[RegularCheck]) -> datetime | None:
+    return max((check.last for check in checks if check.last is not None), default=None)
+
+
+def _awaited_since(rows: Sequence[PeriodicTask]) -> datetime | None:
+    """Return since when none of what asks for a check has been sent; None: one has."""
+    since = [awaited_since(row) for row in rows]
+    return min((at for at in since if at is not None), default=None) if None not in since else None
+
+
+def _newest_of(names: Collection[str], since: datetime, now: datetime) -> dict[str, datetime]:
+    """Return when the newest complete check of each name began, in at most two queries.
+
+    since: what began later is found fast; it is all there is while nothing is late.
+    """
+    # Not what a clock that was ahead has written: that must not hide that checks are missing.
+    complete = MonitorRun.objects.filter(state=RunState.COMPLETE, started_at__lt=now + SAME_CHECK)
+    found = _newest(complete.filter(started_at__gte=since), names)
+    missing = [name for name in names if name not in found]
+    return found | _newest(complete, missing) if missing else found
+
+
+def _newest(runs: QuerySet[MonitorRun], names: Collection[str]) -> dict[str, datetime]:
+    # One column each: how names are compared is the database's business.
+    columns = {f"check_{number}": name for number, name in enumerate(names)}
+    newest = runs.filter(rule_set__in=names).aggregate(
+        **{column: Max("started_at", filter=Q(rule_set=name)) for column, name in columns.items()}
+    )
+    return {name: newest[column] for column, name in columns.items() if newest[column]}
 
 
 def as_dict(facts: Facts) -> dict[str, Any]:

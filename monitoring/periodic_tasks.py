@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
@@ -33,6 +33,8 @@ PRUNE_NAME = "Delete old task monitoring history"
 _PRUNE_AT = {"minute": "40", "hour": "3"}
 _DAY = 24 * 60 * 60
 """Seconds."""
+_NOTED_WITHIN = timedelta(minutes=5)
+"""How long after it has sent something beat may note that."""
 _ADVICE = 'write [] to check all rules, or [{"task_name": {"expected_statuses": ["Completed"]}}]'
 
 
@@ -129,6 +131,7 @@ class Scheduled(NamedTuple):
 
     name: str
     arguments: Arguments
+    row: PeriodicTask
 
 
 def scheduled(now: datetime) -> list[Scheduled]:
@@ -138,14 +141,15 @@ def scheduled(now: datetime) -> list[Scheduled]:
     of are left out. now: aware.
     """
     rows = PeriodicTask.objects.filter(task=TASK_NAME, enabled=True, one_off=False)
+    rows = rows.exclude(expires__lte=now).select_related("interval", "crontab")
     found = []
-    for row in rows.exclude(expires__lte=now).order_by("name").only("name", "args", "kwargs"):
+    for row in rows.order_by("name"):
         try:
             args, kwargs = json.loads(row.args or "[]"), json.loads(row.kwargs or "{}")
         except (ValueError, RecursionError):
             continue
         if isinstance(args, list) and isinstance(kwargs, dict):
-            found.append(Scheduled(row.name, parse_arguments(args, kwargs, row.name)))
+            found.append(Scheduled(row.name, parse_arguments(args, kwargs, row.name), row))
     return found
 
 
@@ -159,6 +163,17 @@ def last_sent() -> datetime | None:
     enabled = PeriodicTask.objects.filter(enabled=True, last_run_at__isnull=False)
     last: datetime | None = enabled.aggregate(at=Max("last_run_at"))["at"]
     return last
+
+
+def awaited_since(row: PeriodicTask) -> datetime | None:
+    """Return since when beat could have sent one that it has not sent as it stands now.
+
+    None: it has. When it sends, beat saves the row too, but within three minutes.
+    """
+    changed: datetime = row.date_changed
+    if row.last_run_at is None:
+        return max(changed, row.start_time or changed)
+    return changed if changed - row.last_run_at > _NOTED_WITHIN else None
 
 
 def _refuse(instance: PeriodicTask, raw: bool = False, **_: Any) -> None:
@@ -176,9 +191,14 @@ def longest_wait(task_name: str, now: datetime) -> timedelta | None:
     regularly. now: aware. Looks at the next runs only, so a rare gap may be missed.
     """
     rows = PeriodicTask.objects.filter(task=task_name, enabled=True, one_off=False)
+    return longest_wait_of(rows.select_related("interval", "crontab")[:_MOST_SCHEDULES], now)
+
+
+def longest_wait_of(rows: Iterable[PeriodicTask], now: datetime) -> timedelta | None:
+    """Return the longest time between two coming runs of what all these periodic tasks run."""
     moments: list[datetime] = [now]
     horizon: datetime | None = None
-    for row in rows.select_related("interval", "crontab")[:_MOST_SCHEDULES]:
+    for row in rows:
         coming = _coming(row, now)
         if coming:
             moments += coming

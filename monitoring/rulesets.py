@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from monitoring.core.arguments import Arguments
+from monitoring.core.arguments import Arguments, check_name
 from monitoring.core.names import did_you_mean
 from monitoring.core.values import Rule
 from monitoring.core.wording import Text as _
@@ -60,10 +60,10 @@ def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:
     problems: list[str] = [str(problem) for problem in arguments.problems]
     enabled = MonitorRule.objects.filter(enabled=True)
     stored: QuerySet[MonitorRule] | None = None
-    name = "JSON arguments" + (f" of {periodic_task}" if periodic_task else "")
+    name = check_name(arguments, periodic_task)
     wanted = [rule.key for rule in arguments.entries]
     if arguments.all_rules:
-        stored, name = enabled, "all rules"
+        stored = enabled
     for column, names in (("name", arguments.rule_names), ("task_name", arguments.task_names)):
         if not names:
             continue
@@ -71,9 +71,8 @@ def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:
         problems += _missing(column, names, part)
         stored = part if stored is None else stored | part
         wanted += [f"{column}={item}" for item in names]
-        name = f"rules with {column} {', '.join(names)}"
     return RuleSet(
-        name=name[:255],
+        name=name,
         identity=_digest(name, wanted),
         is_complete=arguments.all_rules,
         entries=arguments.entries,

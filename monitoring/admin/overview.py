@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
 
+from monitoring import health
 from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.display import duration, instant
 from monitoring.models import (
@@ -48,7 +49,7 @@ def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
 
 
 def _last_run(now: Any) -> dict[str, Any]:
-    row = MonitorRun.objects.order_by("-pk").first()
+    row = health.last_run(now)
     if row is None:
         return {}
     return {

@@ -65,6 +65,23 @@ class Arguments:
     all_rules: bool = False
 
 
+ALL_RULES = "all rules"
+"""The name of a check of every enabled rule."""
+LONGEST_NAME = 255
+"""Characters of the name of a check that are kept."""
+
+
+def check_name(arguments: Arguments, periodic_task: str = "") -> str:
+    """Return what one call asks for, in a few words: the same for the same call at another time."""
+    if arguments.all_rules:
+        return ALL_RULES
+    selections = (("task_name", arguments.task_names), ("name", arguments.rule_names))
+    for column, names in selections:
+        if names:
+            return f"rules with {column} {', '.join(names)}"[:LONGEST_NAME]
+    return ("JSON arguments" + (f" of {periodic_task}" if periodic_task else ""))[:LONGEST_NAME]
+
+
 def parse_arguments(
     args: Sequence[object], kwargs: Mapping[str, object], periodic_task: str = ""
 ) -> Arguments:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,16 +13,30 @@ DEFAULT_INTERVAL = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RegularCheck:
+    """One check that has to come again and again."""
+
+    name: str
+    """What it checks: `all rules`, `JSON arguments of Hourly check`."""
+    interval: timedelta | None = None
+    """Longest wait between two of them; None: nothing asks for it regularly."""
+    last: datetime | None = None
+    """Start of the newest complete one."""
+    awaited_since: datetime | None = None
+    """When it was put on the schedule, if it has not come since."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     """What can be seen of the monitor."""
 
     now: datetime
     rules: int
     """Enabled rules, and entries of scheduled JSON arguments."""
-    interval: timedelta | None = None
-    """Longest wait between two scheduled checks; None: none is scheduled regularly."""
+    checks: Sequence[RegularCheck] = ()
+    """Each is judged by itself: no other check stands for it."""
     last_check: datetime | None = None
-    """Start of the newest complete check."""
+    """Start of the newest complete check of all rules, or of what is checked instead."""
     last_beat: datetime | None = None
     """When beat sent anything last."""
     oldest_owed: datetime | None = None
@@ -47,9 +62,9 @@ def problems(facts: Facts) -> list[Problem]:
     A check is late after twice its interval and five minutes; where nothing is scheduled
     regularly, five minutes count as the interval.
     """
-    found = []
-    if facts.rules:
-        found += _late_checks(facts)
+    late = [check for check in facts.checks if _is_late(check, facts.now)]
+    found = [Problem(name="checks", text=_since_when(check, facts)) for check in late]
+    found += _why_late(late, facts)
     if facts.oldest_owed is not None and facts.now - facts.oldest_owed > LONGEST_OWED:
         plural = "message is" if facts.owed == 1 else "messages are"
         text = f"{facts.owed} {plural} still owed, the oldest for {_ago(facts.oldest_owed, facts)}"
@@ -57,20 +72,35 @@ def problems(facts: Facts) -> list[Problem]:
     return found
 
 
-def _late_checks(facts: Facts) -> list[Problem]:
-    limit = 2 * (facts.interval or DEFAULT_INTERVAL) + _TOLERANCE
-    if facts.last_check is not None and facts.now - facts.last_check <= limit:
-        return []
-    if facts.last_check is None:
-        text = "no check has ever been completed"
-    else:
-        text = f"the last complete check began {_ago(facts.last_check, facts)} ago"
-    found = [Problem(name="checks", text=text)]
-    if facts.interval is None:
-        found.append(Problem(name="schedule", text="no periodic task runs checks regularly"))
-    elif facts.last_beat is None:
+def _is_late(check: RegularCheck, now: datetime) -> bool:
+    known = [at for at in (check.last, check.awaited_since) if at is not None]
+    return not known or now - max(known) > limit(check)
+
+
+def limit(check: RegularCheck) -> timedelta:
+    """Return how long after one check the next is not late."""
+    return 2 * (check.interval or DEFAULT_INTERVAL) + _TOLERANCE
+
+
+def _since_when(check: RegularCheck, facts: Facts) -> str:
+    if check.last is None:
+        return f"no check of {check.name} has ever been completed"
+    return f"the last complete check of {check.name} began {_ago(check.last, facts)} ago"
+
+
+def _why_late(late: Sequence[RegularCheck], facts: Facts) -> list[Problem]:
+    """Return the reason that can be seen from here."""
+    found = [
+        Problem(name="schedule", text=f"no periodic task regularly asks for a check of {one.name}")
+        for one in late
+        if one.interval is None
+    ]
+    limits = [limit(one) for one in late if one.interval is not None]
+    if not limits:
+        return found
+    if facts.last_beat is None:
         found.append(Problem(name="beat", text="beat has never sent anything"))
-    elif facts.now - facts.last_beat > limit:
+    elif facts.now - facts.last_beat > min(limits):
         text = f"beat has sent nothing for {_ago(facts.last_beat, facts)}"
         found.append(Problem(name="beat", text=text))
     return found

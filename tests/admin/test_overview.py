@@ -91,6 +91,14 @@ def test_it_says_when_the_last_check_ran_and_how_it_ended(root: Client) -> None:
     )
 
 
+def test_a_check_of_one_rule_is_not_the_last_check(root: Client) -> None:
+    rule("sync")
+    run(started_at=ago(minutes=90))
+    run(rule_set="rules with name sync rule", started_at=ago(minutes=1))
+
+    assert "The last check started 1 h 30 min ago" in said(look(root))
+
+
 def test_the_messages_that_it_counts_are_the_ones_that_it_links_to(root: Client) -> None:
     for state in ("pending", "sending", "failed", "sent", "suppressed"):
         message(event("sync"), state=state)

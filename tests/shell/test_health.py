@@ -32,10 +32,17 @@ def ask(token: str = TOKEN, method: str = "get") -> Any:
     return getattr(Client(), method)(ADDRESS, headers={"Authorization": f"Bearer {token}"})
 
 
-def checked(minutes: float = 1) -> MonitorRun:
+def checked(minutes: float = 1, rule_set: str = "all rules") -> MonitorRun:
     return MonitorRun.objects.create(
-        rule_set="all rules", state="complete", started_at=ago(minutes=minutes)
+        rule_set=rule_set, state="complete", started_at=ago(minutes=minutes)
     )
+
+
+def scheduled(name: str, args: str = "[]", **columns: Any) -> PeriodicTask:
+    """Store a periodic task that asks for a check every hour, and has done so lately."""
+    hourly, _ = IntervalSchedule.objects.get_or_create(every=1, period="hours")
+    values = {"task": "monitor_task_status", "interval": hourly, "last_run_at": ago(minutes=3)}
+    return PeriodicTask.objects.create(name=name, args=args, **(values | columns))
 
 
 def owed(minutes: float) -> Notification:
@@ -107,6 +114,59 @@ class TestThePage:
 
         assert ask().status_code == 200
 
+    def test_a_check_of_one_rule_does_not_make_a_dead_monitor_well(self, old_log: None) -> None:
+        rule("sync")
+        execution("sync")
+        checked(minutes=90)
+
+        doors.check([], {"rules": ["sync rule"]})
+
+        answer = ask()
+        assert answer.status_code == 503
+        assert answer.json()["last_complete_check"] == ago(minutes=90).isoformat()
+        text = answer.json()["problems"][0]["text"]
+        assert text == "the last complete check of all rules began 1 h 30 min ago"
+
+    def test_a_check_of_json_arguments_does_not_stand_for_all_rules(self) -> None:
+        rule("sync")
+        checked(minutes=90)
+        scheduled("Hourly", '[{"export": {"expected_statuses": ["Completed"]}}]')
+        checked(rule_set="JSON arguments of Hourly")
+
+        assert [one["name"] for one in ask().json()["problems"]] == ["checks", "schedule"]
+
+    def test_json_arguments_alone_are_watched_by_their_own_checks(self) -> None:
+        scheduled("Hourly", '[{"export": {"expected_statuses": ["Completed"]}}]')
+        checked(rule_set="JSON arguments of Hourly", minutes=70)
+        assert ask().json()["last_complete_check"] == ago(minutes=70).isoformat()
+        assert ask().status_code == 200
+
+        MonitorRun.objects.update(started_at=ago(hours=3))
+
+        text = ask().json()["problems"][0]["text"]
+        assert text == "the last complete check of JSON arguments of Hourly began 3 h 0 min ago"
+
+    def test_rules_that_are_asked_for_by_name_are_watched_by_those_checks(self) -> None:
+        rule("sync")
+        scheduled("Some", kwargs='{"rules": ["sync rule"]}')
+        checked(rule_set="rules with name sync rule")
+        assert ask().status_code == 200
+
+        MonitorRun.objects.update(started_at=ago(hours=3))
+
+        assert ask().status_code == 503
+
+    def test_what_was_scheduled_just_now_may_take_its_time(self) -> None:
+        scheduled("Hourly", '[{"export": {"expected_statuses": ["Completed"]}}]', last_run_at=None)
+
+        assert ask().status_code == 200
+
+    def test_what_was_checked_by_a_clock_that_was_ahead_counts_for_nothing(self) -> None:
+        rule("sync")
+        checked(minutes=-60 * 24)
+
+        assert ask().status_code == 503
+
     @pytest.mark.parametrize("token", ["", "open sesam", "open sesame ", "öffne"])
     def test_answers_nobody_who_does_not_know_the_token(self, token: str) -> None:
         assert ask(token.encode().decode("latin-1")).status_code == 404
@@ -134,10 +194,12 @@ class TestThePage:
         before = cost()
         for number in range(30):
             rule(f"task-{number}")
+            scheduled(f"Check {number}", '[{"export": {"expected_statuses": ["Completed"]}}]')
+            checked(rule_set=f"JSON arguments of Check {number}")
             checked()
             owed(minutes=5)
 
-        assert cost() == before
+        assert cost() <= before
 
 
 class TestTheCommand:
