@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from dataclasses import fields
@@ -83,6 +84,16 @@ def test_the_tables_of_measurements_are_those_that_were_kept() -> None:
     text = report.PAGE.read_text()
 
     assert report.with_tables(text) == text
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_every_piece_of_python_does_something(page: Path) -> None:
+    pieces = re.findall(r"^```python\n(?!>>>)(.+?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
+
+    useless = (ast.Tuple, ast.List, ast.Dict, ast.Name)
+    statements = [statement for piece in pieces for statement in ast.parse(piece).body]
+    values = [one.value for one in statements if isinstance(one, ast.Expr)]
+    assert [ast.unparse(value) for value in values if isinstance(value, useless)] == []
 
 
 @pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
