@@ -246,6 +246,9 @@ def in_words(found: Backtest) -> str:
     days = _days(found.end - found.start)
     if found.covered_from is None:
         return f"cannot be told: the log holds nothing of the last {days}"
+    if found.unknown_checks == found.checks:
+        covered = f"the log covers {_days(found.covered)} of the last {days}"
+        return f"cannot be told: {covered}, less than the rule looks back"
     count, late = len(found.incidents), found.late_runs
     text = f"would have opened {_count(count, 'event')} in {days}"
     if count:
@@ -264,4 +267,6 @@ def _count(number: int, what: str) -> str:
 def _days(length: timedelta) -> str:
     if length >= timedelta(days=2):
         return f"{round(length / timedelta(days=1))} days"
-    return f"{round(length / timedelta(hours=1))} h"
+    if length >= timedelta(hours=2):
+        return f"{round(length / timedelta(hours=1))} h"
+    return f"{round(length / timedelta(minutes=1))} min"

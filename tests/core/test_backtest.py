@@ -147,6 +147,19 @@ class TestTheLog:
         assert found.covered == timedelta(0)
         assert in_words(found) == "cannot be told: the log holds nothing of the last 2 days"
 
+    def test_that_is_younger_than_the_window_tells_no_event_either(self) -> None:
+        found = replay([], ago(minutes=7))
+
+        assert found.unknown_checks == found.checks
+        assert in_words(found) == (
+            "cannot be told: the log covers 7 min of the last 2 days, less than the rule looks back"
+        )
+
+    def test_that_is_young_still_tells_of_what_it_holds(self) -> None:
+        assert in_words(replay([ran(0.2)], ago(minutes=20))) == (
+            "would have opened no events in 2 days; no messages; the log covers 20 min of these"
+        )
+
     def test_that_holds_no_run_of_the_task_tells_that_it_did_not_run(self) -> None:
         found = replay([], LONG)
 
