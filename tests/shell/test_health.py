@@ -216,7 +216,7 @@ class TestTheCommand:
         owed(minutes=45)
 
         assert self.run() == 1
-        assert "1 message is still owed, the oldest for 45 min" in capsys.readouterr().err
+        assert "1 message is still owed, the oldest for 45 min" in capsys.readouterr().out
 
     def test_is_json_if_asked(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.run("--json") == 0

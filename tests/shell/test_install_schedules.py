@@ -67,6 +67,23 @@ def test_a_second_call_changes_nothing() -> None:
     assert "already there, left as it is (every 10 minutes, enabled)" in output
 
 
+def test_another_interval_for_one_that_is_there_is_said_to_change_nothing(settings: Any) -> None:
+    settings.MONITORING = settings.MONITORING | {"BASE_URL": "https://admin.example.com/"}
+    install()
+    row = PeriodicTask.objects.get(task="monitor_task_status")
+
+    address = f"https://admin.example.com/admin/django_celery_beat/periodictask/{row.pk}/change/"
+    told = f"--every 1 has changed nothing: its schedule is changed in the admin, at {address}\n"
+    assert told in install("--every", "1")
+    for same in ([], ["--every", "5"]):
+        assert "--every" not in install(*same)
+
+
+def test_it_says_when_the_first_check_comes() -> None:
+    assert "the first check comes 7 minutes after beat has started\n" in install("--every", "7")
+    assert "the first check" not in install()
+
+
 def test_a_disabled_one_is_left_disabled_and_said_to_be() -> None:
     install()
     PeriodicTask.objects.update(enabled=False)

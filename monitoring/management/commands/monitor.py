@@ -15,11 +15,12 @@ from django.core.management.base import (
     no_translations,
 )
 
-from monitoring import doors, periodic_tasks
+from monitoring import doors
 from monitoring.core.gaps import gap_text
 from monitoring.health import as_dict
 from monitoring.management.commands import _backtest as backtest
 from monitoring.management.commands import _exchange as exchange
+from monitoring.management.commands import _schedules as schedules
 from monitoring.reports import Report
 
 ALL_OK, SOME_FAILING, COULD_NOT_CHECK = 0, 1, 2
@@ -63,22 +64,6 @@ class Command(BaseCommand):
         )
         deliver.add_argument("--json", action="store_true", help="print the summary as JSON")
 
-        install = commands.add_parser(
-            "install-schedules",
-            help="create the periodic tasks that check all rules and delete old history",
-            description=(
-                "Create the periodic task that checks all rules, and the daily one that deletes "
-                "old history. What is there already is left as it is."
-            ),
-        )
-        install.add_argument(
-            "--every",
-            type=int,
-            default=5,
-            metavar="MINUTES",
-            help="how often to check (5)",
-        )
-
         prune = commands.add_parser(
             "prune",
             help="delete history that is older than RETENTION_DAYS",
@@ -94,8 +79,13 @@ class Command(BaseCommand):
         )
         health.add_argument("--json", action="store_true", help="print it as JSON")
 
-        others = (health, backtest.add_subcommand(commands), *exchange.add_subcommands(commands))
-        for subparser in (check, deliver, install, prune, *others):
+        others = (
+            health,
+            schedules.add_subcommand(commands),
+            backtest.add_subcommand(commands),
+            *exchange.add_subcommands(commands),
+        )
+        for subparser in (check, deliver, prune, *others):
             _accept_common_options(subparser)
 
     # What it prints is read by programs and kept in logs.
@@ -103,7 +93,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         match options["command"]:
             case "install-schedules":
-                self._install_schedules(options["every"])
+                schedules.run(options["every"], self.stdout.write)
             case "deliver":
                 self._deliver(as_json=options["json"])
             case "health":
@@ -120,14 +110,6 @@ class Command(BaseCommand):
                 self._export(options["format"], options["file"])
             case _:
                 self._check(options)
-
-    def _install_schedules(self, every_minutes: int) -> None:
-        if every_minutes < 1:
-            raise CommandError(f"--every must be at least 1 minute, got {every_minutes}")
-        for row, is_new in (periodic_tasks.install(every_minutes), periodic_tasks.install_prune()):
-            state = "enabled" if row.enabled else "disabled: enable it in the admin"
-            what = "created" if is_new else "already there, left as it is"
-            self.stdout.write(f'periodic task "{row.name}" {what} ({row.scheduler}, {state})')
 
     def _deliver(self, *, as_json: bool) -> None:
         done = doors.deliver().as_dict() | {"owed": doors.owed_count()}
@@ -147,7 +129,7 @@ class Command(BaseCommand):
         else:
             self.stdout.write(f"{found['status']}; {found['owed']} messages owed")
             for problem in found["problems"]:
-                self.stderr.write(self.style.ERROR(f"  {problem['text']}"))
+                self.stdout.write(self.style.ERROR(f"  {problem['text']}"))
         sys.exit(SOMETHING_WRONG if found["problems"] else ALL_OK)
 
     def _backtest(self, options: dict[str, Any]) -> None:
