@@ -30,7 +30,7 @@ from monitoring.admin.context_access import ContextRefusedError, User, require
 from monitoring.admin.display import in_words
 from monitoring.admin.rule_form import RuleForm
 from monitoring.core.values import ContextFilter
-from monitoring.exchange.resources import RuleResource, RuleResult, changed_fields
+from monitoring.exchange.resources import RuleExport, RuleResource, RuleResult, changed_fields
 from monitoring.exchange.rows import MAX_BYTES, FileError
 from monitoring.exchange.tables import RuleFormat
 from monitoring.models import MonitorRule
@@ -95,7 +95,7 @@ class RuleExchangeMixin(ImportExportMixin):  # type: ignore[misc]
         self, request: HttpRequest, queryset: QuerySet[MonitorRule]
     ) -> HttpResponse:
         """Write the picked rules as a file that can be imported again."""
-        text = RuleFormat().export_data(RuleResource().export(queryset))
+        text = RuleFormat().export_data(RuleExport().export(queryset))
         headers = {"Content-Disposition": 'attachment; filename="rules.json"'}
         return HttpResponse(text, content_type="application/json", headers=headers)
 
@@ -111,6 +111,9 @@ class RuleExchangeMixin(ImportExportMixin):  # type: ignore[misc]
 
     def is_skip_import_confirm_enabled(self) -> bool:
         return False  # whatever the host's other pages do: nothing changes unseen
+
+    def get_export_resource_classes(self, request: HttpRequest) -> list[type[RuleResource]]:
+        return [RuleExport]
 
     def get_import_resource_kwargs(self, request: HttpRequest, **_: Any) -> dict[str, Any]:
         return {"check_context": partial(check_context, user=request.user)}

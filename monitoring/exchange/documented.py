@@ -62,7 +62,6 @@ def _row(entry: Rule) -> Row:
         "notify_on_recovery": False,
         "max_runtime_minutes": None,
         "while_running": WhileRunning.JUDGE.value,
-        "snoozed_until": None,
     }
 
 

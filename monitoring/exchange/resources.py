@@ -23,7 +23,7 @@ from monitoring.core.fields import InvalidValueError, read_context, shown
 from monitoring.core.names import did_you_mean
 from monitoring.core.values import ContextFilter, WhileRunning
 from monitoring.exchange import rows
-from monitoring.exchange.rows import FIELDS, READERS, Reader, Row
+from monitoring.exchange.rows import FIELDS, MOMENTARY, READERS, Reader, Row
 from monitoring.exchange.tables import ABSENT, UNKNOWN_KEYS, RuleFormat, to_dataset
 from monitoring.models import MonitorRule
 
@@ -258,6 +258,17 @@ class RuleResource(ModelResource):  # type: ignore[misc]
         return {}
 
 
+class RuleExport(RuleResource):
+    """Leaves out what an import of an older file must not undo."""
+
+    def get_export_fields(self, selected_fields: Sequence[str] | None = None) -> list[Field]:
+        fields: list[Field] = super().get_export_fields(selected_fields)
+        return [field for field in fields if field.attribute not in MOMENTARY]
+
+    def get_user_visible_fields(self) -> list[Field]:
+        return self.get_export_fields()
+
+
 def _error(text: str) -> ValidationError:
     return ValidationError(text, code="not_readable")
 
@@ -287,4 +298,4 @@ def import_rules(found: Iterable[Row], *, dry_run: bool = False) -> RuleResult:
 
 def export_rules() -> str:
     """Return all rules as a file."""
-    return RuleFormat().export_data(RuleResource().export(MonitorRule.objects.all()))
+    return RuleFormat().export_data(RuleExport().export(MonitorRule.objects.all()))

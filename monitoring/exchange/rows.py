@@ -192,6 +192,9 @@ READERS: dict[str, Reader] = {
 
 FIELDS = tuple(READERS)
 
+MOMENTARY = frozenset({"snoozed_until"})
+"""Fields that say how a rule is doing, not what it is: exports leave them out."""
+
 
 def unknown_keys(row: Mapping[str, object]) -> Iterable[str]:
     """Return the keys of a row that are no field of a rule."""

@@ -81,6 +81,12 @@ class TestWhoMay:
             assert client.get(url(MonitorRule, "export")).status_code == status
             assert client.post(url(MonitorRule, "export"), {"format": "0"}).status_code == status
 
+    def test_the_page_names_what_the_file_will_hold(self, vera: Client) -> None:
+        page = vera.get(url(MonitorRule, "export")).content.decode()
+
+        assert "notify_on_recovery" in page
+        assert "snoozed_until" not in page
+
     def test_strangers_are_sent_to_the_login_page(self, client: Client) -> None:
         for page in ("import", "export"):
             assert client.get(url(MonitorRule, page)).status_code == 302

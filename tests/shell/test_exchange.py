@@ -97,16 +97,25 @@ class TestTheFile:
             '    "remind_hours": 0.5,\n'
             '    "notify_on_recovery": true,\n'
             '    "max_runtime_minutes": null,\n'
-            '    "while_running": "judge",\n'
-            '    "snoozed_until": "2026-04-01T09:30:00Z"\n'
+            '    "while_running": "judge"\n'
             "  }\n"
             "]\n"
         )
 
-    def test_holds_every_editable_field_of_a_rule(self) -> None:
+    def test_may_hold_every_editable_field_of_a_rule(self) -> None:
         editable = {field.name for field in MonitorRule._meta.fields if field.editable}
 
         assert set(FIELDS) == editable - {"id", "updated_at"}
+
+    def test_that_is_older_ends_no_snooze(self) -> None:
+        slept = rule("report", name="Nightly")
+        older = export_rules()
+        MonitorRule.objects.update(snoozed_until=ago(hours=-1), lookback_hours=2)
+
+        assert import_rules(read_file(older)).problems() == []
+
+        slept.refresh_from_db()
+        assert (slept.snoozed_until, slept.lookback_hours) == (ago(hours=-1), 1)
 
     def test_is_ordered_by_name_the_same_way_on_every_database(self) -> None:
         for name in ("b", "ä", "A", "a"):
@@ -731,6 +740,29 @@ class TestTheCommand:
         assert errors == (
             'rule "Nightly" cannot be written as documented arguments: '
             "it is disabled; alert_after is 2, not 1\n"
+        )
+
+    def test_writes_nothing_if_no_rule_can_be_documented_arguments(
+        self, run: Run, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "arguments.json"
+        rule("sync", name="Ordinary")
+
+        for target in ([], [str(file)]):
+            status, output, errors = run("export", "--documented", *target)
+            assert (status, output) == (1, "")
+            assert errors == (
+                'rule "Ordinary" cannot be written as documented arguments: remind_hours is empty, '
+                "not 0; notify_on_recovery is on; while_running is wait, not judge\n"
+                "nothing was written: no rule can be written so\n"
+            )
+        assert not file.exists()
+
+    def test_writes_nothing_of_no_rules_either(self, run: Run) -> None:
+        assert run("export", "--documented") == (
+            1,
+            "",
+            "nothing was written: there are no rules\n",
         )
 
     def test_says_so_when_a_description_is_left_out(self, run: Run) -> None:

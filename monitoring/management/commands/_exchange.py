@@ -40,7 +40,7 @@ def add_subcommands(commands: Any) -> list[CommandParser]:
         help="write all rules as JSON",
         description=(
             "Write all rules as JSON. Exit status: 0 all were written, 1 some cannot be written in "
-            "the documented format."
+            "the documented format and are left out; if none can, nothing is written."
         ),
     )
     exporting.add_argument(
@@ -111,6 +111,7 @@ def _spelt(rule: MonitorRule, field: str) -> str:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
     text: str
+    """Empty: there is nothing to write, and no file is made of it."""
     complaints: tuple[str, ...] = ()
     """Rules that are not in the text, and why."""
     notes: tuple[str, ...] = ()
@@ -122,12 +123,17 @@ def exported(format_: str) -> Exported:
     if format_ == "json":
         return Exported(text=export_rules())
     export = to_arguments(MonitorRule.objects.all(), timezone.now())
+    complaints = [
+        f'rule "{name}" cannot be written as documented arguments: {"; ".join(reasons)}'
+        for name, reasons in export.refused.items()
+    ]
+    if not export.configuration:
+        why = "no rule can be written so" if complaints else "there are no rules"
+        complaints.append(f"nothing was written: {why}")
     return Exported(
-        text=dump(export.arguments),
-        complaints=tuple(
-            f'rule "{name}" cannot be written as documented arguments: {"; ".join(reasons)}'
-            for name, reasons in export.refused.items()
-        ),
+        # An empty configuration is none; without one, the arguments would ask for all rules.
+        text=dump(export.arguments) if export.configuration else "",
+        complaints=tuple(complaints),
         notes=tuple(
             f'rule "{name}": its description is left out, documented arguments have none'
             for name in export.without_description

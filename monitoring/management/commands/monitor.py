@@ -152,7 +152,7 @@ class Command(BaseCommand):
         exported = exchange.exported(format_)
         if path is None:
             self.stdout.write(exported.text, ending="")
-        else:
+        elif exported.text:
             exchange.save(path, exported.text)
         for note in exported.notes:
             self.stderr.write(self.style.WARNING(note))
