@@ -6,15 +6,19 @@ snoozes, acknowledgements and upstreams are not replayed.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from itertools import accumulate
 
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, step
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Evidence, Execution, Rule, Verdict, VerdictKind, WhileRunning
 from monitoring.core.verdicts import is_plainly_ok, judge
+from monitoring.core.wording import Text, joined, ngettext
+from monitoring.core.wording import Text as _
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -29,7 +33,14 @@ class Incident:
     messages: int = 0
     resolved_at: datetime | None = None
     was_a_late_run: bool = False
-    """Nothing had gone wrong: the very next run resolved it, or the judged one by its finish."""
+    """Nothing had gone wrong: the very next run resolved it, or the judged one by its finish.
+
+    Several runs may have come between two checks; then all of them must have ended well.
+    """
+    execution: Execution | None = None
+    """The execution that was judged, as the log holds it today; None: there was none."""
+    resolved_by: Execution | None = None
+    """The execution that made it fine again."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +95,12 @@ def backtest(
     holds whatever ran; None: it holds nothing.
     """
     replay = _Replay(rule, executions, log_since)
-    for now in checks:
-        replay.check(now)
+    number = 0
+    while number < len(checks):
+        fine_until = replay.check(checks[number])
+        number += 1
+        if fine_until is not None:
+            number = bisect_right(checks, fine_until, number)
     start, end = checks[0], checks[-1]
     covered_from = None if log_since is None or log_since >= end else max(log_since, start)
     return Backtest(
@@ -123,24 +138,37 @@ class _Replay:
         self._state = State()
         self._open: _Open | None = None
         self._begun = 0
-        self._latest_finishes = list(accumulate(map(_end, executions), max))
+        self._starts = [one.started_at for one in executions]
 
-    def check(self, now: datetime) -> None:
-        while self._begun < len(self.executions):
-            if self.executions[self._begun].started_at > now:
-                break
-            self._begun += 1
-        latest = _as_seen(self.executions[self._begun - 1], now) if self._begun else None
+    @cached_property
+    def _latest_finishes(self) -> list[datetime]:
+        """The latest finish of each execution and all before it."""
+        return list(accumulate(map(_end, self.executions), max))
+
+    def check(self, now: datetime) -> datetime | None:
+        """Check, and return until when further checks are known to find the same ok, or None."""
+        self._begun = bisect_right(self._starts, now, self._begun)
+        latest = self.executions[self._begun - 1] if self._begun else None
         if self._open is None and self._state.failing_checks == 0:
-            told = latest if self._judges_the_latest(latest) else self._newest(now, running=False)
-            if is_plainly_ok(self.rule, told, now):
+            is_latest = self._judges_the_latest(latest, now)
+            told = latest if is_latest else self._newest(now, running=False)
+            if told is not None and _is_over(told, now) and is_plainly_ok(self.rule, told, now):
                 self._note(VerdictKind.OK, now)
-                return
-        self._decide(judge(self.rule, self._evidence(latest, now), now), now)
+                return self._fine_until() if is_latest else None
+        seen = latest and _as_seen(latest, now)
+        self._decide(judge(self.rule, self._evidence(seen, now), now), now)
+        return None
 
-    def _judges_the_latest(self, latest: Execution | None) -> bool:
+    def _fine_until(self) -> datetime:
+        """Return until when the newest execution, which ended well, is all that a check sees."""
+        until = self._starts[self._begun - 1] + timedelta(hours=self.rule.lookback_hours)
+        if self._begun < len(self._starts):
+            until = min(until, self._starts[self._begun] - timedelta.resolution)
+        return until
+
+    def _judges_the_latest(self, latest: Execution | None, now: datetime) -> bool:
         """Say whether the verdict turns on it, and not on the newest that has finished."""
-        if latest is None or latest.status in FINISHED:
+        if latest is None or _is_over(latest, now):
             return True
         waits = self.rule.while_running is WhileRunning.WAIT
         return not waits or self.rule.max_runtime_minutes is not None
@@ -159,8 +187,10 @@ class _Replay:
         for number in range(self._begun - 1, -1, -1):
             if running and self._latest_finishes[number] <= now:
                 return None  # nor does any before it run
-            seen = _as_seen(self.executions[number], now)
-            if (seen.status is Status.RUNNING) if running else (seen.status in FINISHED):
+            one = self.executions[number]
+            if not running and _is_over(one, now):
+                return one
+            if running and (seen := _as_seen(one, now)).status is Status.RUNNING:
                 return seen
         return None
 
@@ -184,7 +214,10 @@ class _Replay:
 
     def _opened(self, verdict: Verdict, now: datetime) -> None:
         incident = Incident(
-            opened_at=now, verdict=verdict.kind, current_status=verdict.current_status
+            opened_at=now,
+            verdict=verdict.kind,
+            current_status=verdict.current_status,
+            execution=self._as_it_became(verdict.execution),
         )
         self.incidents.append(incident)
         self._open = _Open(
@@ -203,6 +236,7 @@ class _Replay:
         was.incident.messages += owed is not None
         if action is Action.RESOLVE:
             was.incident.resolved_at = now
+            was.incident.resolved_by = self._as_it_became(verdict.execution)
             was.incident.was_a_late_run = self._was_late(was, verdict)
             self._open = None
         elif action is not Action.NONE:
@@ -221,14 +255,28 @@ class _Replay:
             return False
         if judged is not None and good.started_at == judged.started_at:
             return True
-        after = self.executions[was.runs_before : was.runs_before + 1]
-        return bool(after) and after[0].started_at == good.started_at
+        after = self.executions[was.runs_before : self._number_of(good) + 1]
+        return bool(after) and all(one.status in self.rule.expected_statuses for one in after)
+
+    def _number_of(self, one: Execution) -> int:
+        """Return the place of an execution that a verdict rests on."""
+        first = bisect_left(self._starts, one.started_at)
+        last = bisect_right(self._starts, one.started_at)
+        return next(at for at in range(first, last) if self.executions[at].pk == one.pk)
+
+    def _as_it_became(self, seen: Execution | None) -> Execution | None:
+        return None if seen is None else self.executions[self._number_of(seen)]
 
 
 def _end(one: Execution) -> datetime:
     if one.finished_at is not None:
         return one.finished_at
     return one.started_at if one.status in FINISHED else datetime.max.replace(tzinfo=UTC)
+
+
+def _is_over(one: Execution, now: datetime) -> bool:
+    """Say whether the log had the outcome at that time."""
+    return one.status in FINISHED and (one.finished_at is None or one.finished_at <= now)
 
 
 def _as_seen(one: Execution, now: datetime) -> Execution:
@@ -238,35 +286,47 @@ def _as_seen(one: Execution, now: datetime) -> Execution:
     return one
 
 
-def in_words(found: Backtest) -> str:
+def in_words(found: Backtest) -> Text:
     """Return what a rule would have done, and how far the log could tell.
 
     Never "no event" where there was no data.
     """
-    days = _days(found.end - found.start)
+    length = days(found.end - found.start)
     if found.covered_from is None:
-        return f"cannot be told: the log holds nothing of the last {days}"
+        return _("cannot be told: the log holds nothing of the last {time}", time=length)
     if found.unknown_checks == found.checks:
-        covered = f"the log covers {_days(found.covered)} of the last {days}"
-        return f"cannot be told: {covered}, less than the rule looks back"
+        return _(
+            "cannot be told: the log covers {covered} of the last {time}, less than the rule "
+            "looks back",
+            covered=days(found.covered),
+            time=length,
+        )
     count, late = len(found.incidents), found.late_runs
-    text = f"would have opened {_count(count, 'event')} in {days}"
+    said: list[str] = [_("would have opened {events} in {time}", events=events(count), time=length)]
     if count:
-        parts = [(count - late, "failure"), (late, "late run")]
-        text += ": " + ", ".join(_count(some, what) for some, what in parts if some)
-    text += f"; {_count(found.messages, 'message')}"
+        kinds = [
+            (count - late, ngettext("{count} failure", "{count} failures", count - late)),
+            (late, ngettext("{count} late run", "{count} late runs", late)),
+        ]
+        said += [": ", joined((text for number, text in kinds if number), ", ")]
+    said += ["; ", messages(found.messages)]
     if found.covered_from > found.start:
-        text += f"; the log covers {_days(found.covered)} of these"
-    return text
+        said += ["; ", _("the log covers {time} of these", time=days(found.covered))]
+    return joined(said, "")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number or 'no'} {what}s"
+def events(count: int) -> Text:
+    return ngettext("{count} event", "{count} events", count) if count else _("no events")
 
 
-def _days(length: timedelta) -> str:
+def messages(count: int) -> Text:
+    return ngettext("{count} message", "{count} messages", count) if count else _("no messages")
+
+
+def days(length: timedelta) -> Text:
+    """Return a length of time in whole days, hours or minutes, at least two of each."""
     if length >= timedelta(days=2):
-        return f"{round(length / timedelta(days=1))} days"
+        return ngettext("{count} day", "{count} days", round(length / timedelta(days=1)))
     if length >= timedelta(hours=2):
-        return f"{round(length / timedelta(hours=1))} h"
-    return f"{round(length / timedelta(minutes=1))} min"
+        return _("{hours} h", hours=round(length / timedelta(hours=1)))
+    return _("{minutes} min", minutes=round(length / timedelta(minutes=1)))

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitoring.core.backtest import Backtest, backtest, check_times, in_words
 from monitoring.core.statuses import Status
 from monitoring.core.values import Execution, VerdictKind, WhileRunning
+from monitoring.core.verdicts import judge
 from tests.core.building import NOW, ago, execution, stored_rule
+from tests.core.strategies import evidence_of
 
 LONG = ago(days=90)
 START = ago(days=2)
@@ -97,6 +102,32 @@ class TestEvents:
         assert found.messages == 2
 
 
+class TestARunBetweenChecks:
+    """A task that runs every minute and is checked every five, with a pause of twelve minutes."""
+
+    def runs(self, failed: Any = None) -> list[Execution]:
+        minutes = [minute for minute in range(600, -1, -1) if not 300 < minute < 312]
+        return [
+            ran(minute / 60, Status.STOPPED if minute == failed else Status.COMPLETED, minutes=0.5)
+            for minute in minutes
+        ]
+
+    def replayed(self, failed: Any = None) -> list[Any]:
+        found = replay(self.runs(failed), lookback_hours=0.1, log_since=ago(minutes=600))
+        return list(found.incidents)
+
+    def test_is_one_of_those_that_came_late(self) -> None:
+        (one,) = self.replayed()
+
+        assert (one.opened_at, one.resolved_at) == (ago(minutes=305), ago(minutes=295))
+        assert one.was_a_late_run
+        assert one.resolved_by is not None
+        assert one.resolved_by.started_at == ago(minutes=296)
+
+    def test_may_have_failed_and_then_it_was_none_that_came_late(self) -> None:
+        assert [one.was_a_late_run for one in self.replayed(failed=298)] == [False]
+
+
 class TestAnExecutionInProgress:
     def test_is_seen_as_running_until_its_finish(self) -> None:
         found = replay(hourly(), while_running=WhileRunning.JUDGE)
@@ -126,6 +157,57 @@ class TestAnExecutionInProgress:
         runs = sorted([*hourly(), hangs], key=lambda one: one.started_at)
 
         assert replay(runs, while_running=WhileRunning.WAIT).incidents == []
+
+
+histories = st.lists(
+    st.tuples(
+        st.integers(-200, 300),  # start, in minutes after the first check
+        st.integers(0, 90) | st.none(),  # how long it took; None: it never ended
+        st.sampled_from([Status.COMPLETED, Status.COMPLETED, Status.STOPPED]),
+    ),
+    max_size=12,
+    unique_by=lambda run: run[0],
+)
+
+
+@given(
+    history=histories,
+    hours=st.sampled_from([0.25, 0.5, 1, 2]),
+    waits=st.sampled_from(WhileRunning),
+    limit=st.sampled_from([None, 20]),
+)
+def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
+    history: list[Any], hours: float, waits: WhileRunning, limit: float | None
+) -> None:
+    past = sorted(
+        (
+            execution(
+                status if took is not None else Status.RUNNING,
+                START + timedelta(minutes=start),
+                pk=number,
+                finished_at=None if took is None else START + timedelta(minutes=start + took),
+            )
+            for number, (start, took, status) in enumerate(history)
+        ),
+        key=lambda one: one.started_at,
+    )
+    watched = stored_rule(lookback_hours=hours, while_running=waits, max_runtime_minutes=limit)
+    checks = [START + number * timedelta(minutes=5) for number in range(60)]
+    log_since = ago(days=5000)
+
+    found = backtest(watched, past, checks, log_since)
+
+    for now in checks:
+        log = [
+            one._replace(status=Status.RUNNING, finished_at=None)
+            if one.finished_at is not None and one.finished_at > now
+            else one
+            for one in past
+            if one.started_at <= now
+        ]
+        live = judge(replace(watched, watched_since=log_since), evidence_of(log), now)
+        replayed = [kind for at, kind in found.changes if at <= now][-1]
+        assert live.kind is replayed, now
 
 
 class TestTheLog:
