@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -10,6 +11,7 @@ FEWEST_GAPS = 3
 """Fewer gaps between starts than this show no rhythm."""
 
 _HOUR = timedelta(hours=1)
+_WEEK = timedelta(days=7)
 
 
 def longest_gap(starts: Sequence[datetime]) -> timedelta | None:
@@ -23,12 +25,49 @@ def longest_gap(starts: Sequence[datetime]) -> timedelta | None:
 
 
 def suggested_hours(gap: timedelta) -> float:
-    """Return a lookback window, in hours, that a task with this gap between runs never misses.
+    """Return a lookback window, in hours, that a task with this gap between runs never misses."""
+    hundredths = -(-(gap + room(gap)) // timedelta(seconds=36))  # rounded up
+    return hundredths / 100
+
+
+def room(gap: timedelta) -> timedelta:
+    """Return what a window needs on top of the gap between runs, so that a run may come late.
 
     Source: documented guidance, 1 to 2 h for an hourly task, 24 to 25 for a daily one, 168 to 170
-    for a weekly one: the gap, and half of it on top within 5 minutes and an hour (two for a week).
+    for a weekly one: half of the gap, within 5 minutes and an hour (two for a week).
     """
     most = max(_HOUR, gap / 84)
-    room = min(max(gap / 2, timedelta(minutes=5)), most)
-    hundredths = -(-(gap + room) // timedelta(seconds=36))  # rounded up
-    return hundredths / 100
+    return min(max(gap / 2, timedelta(minutes=5)), most)
+
+
+def usual_gap(starts: Sequence[datetime], delay: timedelta | None = None) -> timedelta:
+    """Return the longest time between two starts that is nothing unusual.
+
+    That is the upper quartile of all, so that a few missing runs do not matter, or a longer gap
+    that comes again from week to week, such as a night or a weekend.
+    starts: two at least, in order. delay: how much later than usual a run may come; None: `room`.
+    """
+    gaps = sorted(later - earlier for earlier, later in pairwise(starts))
+    usual = gaps[len(gaps) * 3 // 4]
+    tolerance = room(usual) if delay is None else delay
+    longer = (
+        later - earlier
+        for earlier, later in pairwise(starts)
+        if later - earlier > usual + tolerance and _repeats(starts, earlier, later, tolerance)
+    )
+    return max(longer, default=usual)
+
+
+def _repeats(
+    starts: Sequence[datetime], earlier: datetime, later: datetime, tolerance: timedelta
+) -> bool:
+    """Say whether the same time a week before or after held no run either.
+
+    The tolerance leaves out runs that come a little earlier or later than a week before.
+    """
+    for week in (-_WEEK, _WEEK):
+        first, last = earlier + week + tolerance, later + week - tolerance
+        is_known = starts[0] <= first and last <= starts[-1]
+        if is_known and first < last and bisect_right(starts, first) == bisect_left(starts, last):
+            return True
+    return False

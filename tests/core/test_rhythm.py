@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.core.rhythm import FEWEST_GAPS, longest_gap, suggested_hours
+from monitoring.core.rhythm import FEWEST_GAPS, longest_gap, suggested_hours, usual_gap
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -53,3 +53,20 @@ def test_the_suggestion_is_always_longer_than_the_gap_and_never_twice_and_five_m
 
     assert gap < hours
     assert hours <= 2 * gap + timedelta(minutes=6)
+
+
+@given(st.integers(1, 400), st.integers(8, 24), st.data())
+def test_a_few_missing_runs_do_not_change_what_is_usual(
+    minutes: int, count: int, data: st.DataObject
+) -> None:
+    missing = data.draw(st.sets(st.integers(1, count - 2), max_size=count // 10))
+    every = timedelta(minutes=minutes)
+
+    assert usual_gap([START + n * every for n in range(count) if n not in missing]) == every
+
+
+def test_a_longer_gap_is_usual_if_it_comes_again_every_week() -> None:
+    working = [hour for hour in range(21 * 24) if hour // 24 % 7 < 5 and 8 <= hour % 24 <= 18]
+
+    assert usual_gap(starts(*working)) == timedelta(hours=62)
+    assert usual_gap(starts(*working[:50])) == timedelta(hours=1)
