@@ -69,11 +69,13 @@ class Suggestion:
     """How much later than that a run may come without being told of."""
     latest: timedelta
     """The latest that a run came of those within the delay, after it was usually due."""
+    longest: timedelta
+    """Longer gaps are told of: the usual one and the delay."""
     told_after: timedelta
     """How long after it was usually due a missing run is told of, at the latest."""
     gaps: int
     beyond: int
-    """Gaps that were longer than usual and the delay together: those are told of."""
+    """How many of them were longer than that."""
     backtest: Backtest
     """What a rule with this window and threshold would have done."""
 
@@ -88,8 +90,8 @@ def suggest(
     """Return the smallest window, and threshold, that would have raised no false alarm.
 
     Everything but delay as `backtest` takes it; the window and threshold that the rule has do not
-    matter. checks: all as far apart. delay: how much later than usual a run may come without being
-    told of; None: what the documented guidance adds to the interval.
+    matter. checks: at least one, all as far apart. delay: how much later than usual a run may come
+    without being told of; None: what the documented guidance adds to the interval.
 
     It would have raised none whenever the checks had come; with a window that is one `window_step`
     shorter, checks at an unlucky time would have. The threshold is above 1 only if executions are
@@ -107,9 +109,10 @@ def suggest(
     alert_after = history.threshold()
     window, longest = history.window(alert_after)
     hours = round(window / timedelta(hours=1), 2)
-    found = backtest(
-        replace(rule, lookback_hours=hours, alert_after=alert_after), executions, checks, log_since
-    )
+    fitted = replace(rule, lookback_hours=hours, alert_after=alert_after)
+    # The window may reach further back than the executions at hand.
+    since = max(log_since or executions[0].started_at, executions[0].started_at)
+    found = backtest(fitted, executions, checks, since)
     if any(map(history.is_false_alarm, found.incidents)):
         text = _("executions are judged while they run, and follow each other too closely")
         return Refusal(reason=Reason.IN_PROGRESS, text=text)
@@ -119,6 +122,7 @@ def suggest(
         usual=history.usual,
         delay=history.delay,
         latest=max(longest - history.usual, timedelta(0)),
+        longest=history.limit,
         told_after=window + alert_after * history.every - history.usual,
         gaps=len(history.gaps),
         beyond=history.beyond,

@@ -155,6 +155,49 @@ class TestTheCommand:
         assert (found["rule"], found["checks"], found["messages"]) == ("sync rule", 49, 1)
         assert found["events"][0]["verdict"] == "no_execution"
 
+    def test_suggests_what_would_have_raised_no_false_alarm(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.daily(without=20, late=40)
+        rule("sync", lookback_hours=24)
+
+        said = self.run(capsys, "--rule", "sync rule", "--suggest").splitlines()
+
+        assert said[0].startswith("sync rule: would have opened")
+        assert said[-4:] == [
+            "  suggested: look back 25 h, alert after 1: "
+            "it usually runs every 24 h, at most 40 min late",
+            "    a missing run is told of within 65 min",
+            "    1 of 58 gaps were longer than 25 h",
+            "    with it: would have opened 1 event in 60 days: 1 late run; 2 messages",
+        ]
+
+    def daily(self, without: int, late: int) -> None:
+        """Store a run for every day of two months but one, half of them this many minutes late."""
+        for day in range(61, 0, -1):
+            if day != without:
+                start = ago(days=day) + timedelta(minutes=late if day % 15 == 0 else 0)
+                execution("sync", started=start, finished_at=start + timedelta(minutes=10))
+
+    def test_suggests_by_the_delay_that_is_chosen(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.daily(without=20, late=40)
+        rule("sync", lookback_hours=24)
+
+        (found,) = json.loads(self.run(capsys, "--suggest", "--delay", "0.5", "--json"))
+
+        assert found["suggestion"]["lookback_hours"] == 24
+        assert found["suggestion"]["longer_gaps"] == 4
+
+    def test_says_why_nothing_can_be_suggested(self, capsys: pytest.CaptureFixture[str]) -> None:
+        rule("sync")
+        execution("sync", started=ago(hours=20))
+
+        assert "no suggestion: the log covers 20 h; it takes 14 days to tell" in self.run(
+            capsys, "--suggest"
+        )
+        (found,) = json.loads(self.run(capsys, "--suggest", "--json"))
+        assert found["suggestion"]["refused"] == "too_young"
+
     def test_writes_nothing(self, capsys: pytest.CaptureFixture[str], old_log: None) -> None:
         rule("sync")
 
@@ -168,6 +211,12 @@ class TestTheCommand:
         [
             (["--days", "0"], "--days must be from 1 to 400, got 0"),
             (["--every", "0"], "--every must be at least 1 minute, got 0"),
+            (
+                ["--suggest", "--delay", "0"],
+                "--delay must be above 0 and at most 87600 hours, got 0",
+            ),
+            (["--suggest", "--delay", "nan"], "--delay must be above 0"),
+            (["--delay", "1"], "--delay needs --suggest"),
         ],
     )
     def test_refuses_what_it_cannot_do(self, options: list[str], complaint: str) -> None:

@@ -10,12 +10,13 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from monitoring.backtests import DEFAULT_DAYS, DEFAULT_EVERY, over_days
+from monitoring.backtests import DEFAULT_DAYS, DEFAULT_EVERY, History, history_of
 from monitoring.contexts import ContextError
 from monitoring.core.arguments import parse_arguments
 from monitoring.core.backtest import Backtest, Incident, in_words
-from monitoring.core.messages import iso
-from monitoring.core.values import Rule
+from monitoring.core.messages import iso, number
+from monitoring.core.suggestion import Refusal, Suggestion
+from monitoring.core.values import MAX_LOOKBACK_HOURS, Rule
 from monitoring.rulesets import RuleSet, select
 from monitoring.tasklogs.host_model import TaskLogError
 
@@ -47,6 +48,17 @@ def add_subcommand(commands: Any) -> CommandParser:
         metavar="MINUTES",
         help=f"time between checks (default: {every})",
     )
+    parser.add_argument(
+        "--suggest",
+        action="store_true",
+        help="say which window and threshold would have raised no false alarm",
+    )
+    parser.add_argument(
+        "--delay",
+        type=float,
+        metavar="HOURS",
+        help="how much later than usual a run may come without an alarm (with --suggest)",
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     return parser
 
@@ -58,25 +70,37 @@ def run(options: dict[str, Any], write: Callable[[str], object]) -> list[str]:
         raise CommandError(f"--days must be from 1 to {MOST_DAYS}, got {days}", returncode=2)
     if every < 1:
         raise CommandError(f"--every must be at least 1 minute, got {every}", returncode=2)
+    if (delay := options["delay"]) is not None:
+        if not 0 < delay <= MAX_LOOKBACK_HOURS:
+            raise CommandError(
+                f"--delay must be above 0 and at most {MAX_LOOKBACK_HOURS} hours, got {delay:g}",
+                returncode=2,
+            )
+        if not options["suggest"]:
+            raise CommandError("--delay needs --suggest", returncode=2)
+        delay = timedelta(hours=delay)
     names = {"rules": options["rule"]} if options["rule"] else {}
     rule_set = select(parse_arguments((), names, ""))
     problems = list(rule_set.problems)
     told = []
-    for rule, found in _replayed(rule_set, days, every * _MINUTE, problems):
+    for rule, history in _histories(rule_set, days, every * _MINUTE, problems):
+        found = history.replay(rule)
+        suggested = history.suggest(rule, delay) if options["suggest"] else None
         if options["json"]:
-            told.append({"rule": rule.name, **_as_dict(found)})
+            said = {"suggestion": _suggested(suggested)} if suggested else {}
+            told.append({"rule": rule.name, **_as_dict(found), **said})
         else:
             write(f"{rule.name}: {in_words(found)}")
-            for line in _lines(found):
+            for line in (*_lines(found), *_advice(suggested)):
                 write(f"  {line}")
     if options["json"]:
         write(json.dumps(told, indent=2))
     return problems
 
 
-def _replayed(
+def _histories(
     rule_set: RuleSet, days: int, every: timedelta, problems: list[str]
-) -> Iterator[tuple[Rule, Backtest]]:
+) -> Iterator[tuple[Rule, History]]:
     now = timezone.now().replace(second=0, microsecond=0)
     for batch in rule_set.batches():
         for rule in batch.rules:
@@ -84,7 +108,7 @@ def _replayed(
                 problems.append(f"{rule.name}: {batch.unusable[rule.key]}")
                 continue
             try:
-                yield rule, over_days(rule, now, days, every)
+                yield rule, history_of(rule, now, days, every)
             except (ContextError, TaskLogError) as error:
                 problems.append(f"{rule.name}: {error}")
 
@@ -101,6 +125,46 @@ def _lines(found: Backtest) -> Iterator[str]:
     left = len(found.incidents) - MOST_INCIDENTS
     if left > 0:
         yield f"and {left} more"
+
+
+def _advice(found: Suggestion | Refusal | None) -> Iterator[str]:
+    if isinstance(found, Refusal):
+        yield f"no suggestion: {found.text}"
+    elif found is not None:
+        window = f"look back {number(found.lookback_hours)} h"
+        yield (
+            f"suggested: {window}, alert after {found.alert_after}: "
+            f"it usually runs every {_long(found.usual)}, at most {_long(found.latest)} late"
+        )
+        yield f"  a missing run is told of within {_long(found.told_after)}"
+        if found.beyond:
+            yield f"  {found.beyond} of {found.gaps} gaps were longer than {_long(found.longest)}"
+        yield f"  with it: {in_words(found.backtest)}"
+
+
+def _long(length: timedelta) -> str:
+    minutes = round(length / _MINUTE)
+    return f"{number(round(minutes / 60, 1))} h" if minutes >= 120 else f"{minutes} min"
+
+
+def _suggested(found: Suggestion | Refusal) -> dict[str, Any]:
+    if isinstance(found, Refusal):
+        return {"refused": found.reason.value, "text": str(found.text)}
+    return {
+        "lookback_hours": found.lookback_hours,
+        "alert_after": found.alert_after,
+        "usual_hours": _hours(found.usual),
+        "delay_hours": _hours(found.delay),
+        "latest_hours": _hours(found.latest),
+        "told_after_hours": _hours(found.told_after),
+        "gaps": found.gaps,
+        "longer_gaps": found.beyond,
+        **_as_dict(found.backtest),
+    }
+
+
+def _hours(length: timedelta) -> float:
+    return round(length / timedelta(hours=1), 4)
 
 
 def _as_dict(found: Backtest) -> dict[str, Any]:
