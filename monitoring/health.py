@@ -24,7 +24,7 @@ from monitoring.periodic_tasks import (
     Scheduled,
     awaited_since,
     last_sent,
-    longest_wait_of,
+    longest_check_wait,
     scheduled,
 )
 
@@ -96,7 +96,7 @@ def _regular_checks(
     checks = [
         RegularCheck(
             name=name,
-            interval=longest_wait_of(rows, now),
+            interval=longest_check_wait(rows, now),
             awaited_since=_awaited_since(rows),
         )
         for name, rows in (asked or {ALL_RULES: ()}).items()

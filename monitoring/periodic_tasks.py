@@ -7,11 +7,8 @@ rules", and an object or a number would die inside beat where nobody looks.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
@@ -20,11 +17,10 @@ from django.db.models import Max
 from django.db.models.signals import pre_save
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
+from monitoring import schedules
 from monitoring.core.arguments import Arguments, parse_arguments
 from monitoring.core.fields import shown
 from monitoring.core.values import Rule
-
-logger = logging.getLogger("monitoring.periodic_tasks")
 
 TASK_NAME = "monitor_task_status"
 SCHEDULE_NAME = "Check all task monitoring rules"
@@ -141,7 +137,7 @@ def scheduled(now: datetime) -> list[Scheduled]:
     of are left out. now: aware.
     """
     rows = PeriodicTask.objects.filter(task=TASK_NAME, enabled=True, one_off=False)
-    rows = rows.exclude(expires__lte=now).select_related("interval", "crontab")
+    rows = rows.exclude(expires__lte=now).select_related("interval", "crontab", "solar")
     found = []
     for row in rows.order_by("name"):
         try:
@@ -185,66 +181,29 @@ def _refuse(instance: PeriodicTask, raw: bool = False, **_: Any) -> None:
 
 
 def longest_wait(task_name: str, now: datetime) -> timedelta | None:
-    """Return the longest time between two coming runs of a task, as its schedules have it.
+    """Return the longest time between two runs of a task in the coming two years.
 
     Several periodic tasks for one task run it at all of their times. None: nothing runs it
-    regularly. now: aware. Looks at the next runs only, so a rare gap may be missed.
+    regularly. now: aware.
     """
-    rows = PeriodicTask.objects.filter(task=task_name, enabled=True, one_off=False)
-    return longest_wait_of(rows.select_related("interval", "crontab")[:_MOST_SCHEDULES], now)
+    return schedules.coming_gap(_schedules_of(task_name, now), now)
 
 
-def longest_wait_of(rows: Iterable[PeriodicTask], now: datetime) -> timedelta | None:
-    """Return the longest time between two coming runs of what all these periodic tasks run."""
-    moments: list[datetime] = [now]
-    horizon: datetime | None = None
-    for row in rows:
-        coming = _coming(row, now)
-        if coming:
-            moments += coming
-            horizon = min(horizon or coming[-1], coming[-1])
-    if horizon is None:
-        return None
-    ordered = sorted(moment for moment in moments if moment <= horizon)
-    # The first is `now`, which is no run.
-    gaps = [later - earlier for earlier, later in pairwise(ordered[1:])]
-    return max(gaps, default=None)
+def longest_check_wait(rows: Iterable[PeriodicTask], now: datetime) -> timedelta | None:
+    """Return the longest time between two runs of this week that these periodic tasks have."""
+    found = [schedule for row in rows if (schedule := schedules.read(row)) is not None]
+    week = schedules.largest_gap(found, now, now + timedelta(days=7))
+    return week if week is not None else schedules.coming_gap(found, now)
 
 
 def wait_after(name: str, at: datetime) -> timedelta | None:
     """Return how long one periodic task waits after a run at that time; None: nobody can tell."""
-    row = PeriodicTask.objects.filter(name=name).select_related("interval", "crontab").first()
-    coming = _coming(row, at, most=1) if row is not None else []
-    return coming[0] - at if coming else None
+    rows = PeriodicTask.objects.filter(name=name).select_related("interval", "crontab", "solar")
+    row = rows.first()
+    schedule = schedules.read(row) if row is not None else None
+    coming = schedules.next_run(schedule, at) if schedule is not None else None
+    return coming - at if coming is not None else None
 
 
-_MOST_SCHEDULES = 20
-_MOST_RUNS = 100
-
-
-def _coming(row: PeriodicTask, now: datetime, most: int = _MOST_RUNS) -> list[datetime]:
-    """Return the next runs of one periodic task; empty for those that come once or by the sun."""
-    if row.interval is not None:
-        every = row.interval.schedule.run_every
-        return [now + every, now + 2 * every] if every > timedelta(0) else []
-    if row.crontab is None:
-        return []
-    at = now
-    moments: list[datetime] = []
-    try:
-        schedule = row.crontab.schedule
-        for _ in range(most):
-            # Celery asks the schedule itself what time it is.
-            schedule.nowfun = partial(_same, at)
-            wait = schedule.remaining_estimate(at)
-            if wait <= timedelta(0):
-                break
-            at += wait
-            moments.append(at)
-    except Exception as error:  # a crontab that never comes, such as 30 February
-        logger.debug("the schedule of %s cannot be read: %s", row.name, error)
-    return moments
-
-
-def _same(moment: datetime) -> datetime:
-    return moment
+def _schedules_of(task_name: str, now: datetime) -> list[schedules.Schedule]:
+    return [entry.schedule for entry in schedules.entries(now, [task_name])]
