@@ -19,6 +19,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from monitoring.core import durations
 from monitoring.core.fields import shown
 from monitoring.core.messages import number
 from monitoring.core.statuses import NO_EXECUTION
@@ -151,19 +152,9 @@ def duration(took: timedelta) -> str:
 
     Only the day has another sign in other languages.
     """
-    seconds = took.total_seconds()
-    if seconds < 0:
+    if took < timedelta(0):
         return EMPTY  # the clocks of two machines
-    if seconds < 1:
-        return f"{round(seconds * 1000)} ms"
-    if seconds < 10:
-        return f"{number(round(seconds, 1))} s"
-    minutes, second = divmod(int(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    parts = [(days, pgettext("unit of days", "d")), (hour, "h"), (minute, "min"), (second, "s")]
-    first = next(index for index, (count, _unit) in enumerate(parts) if count)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+    return durations.duration(took, pgettext("unit of days", "d"))
 
 
 def window(hours: float) -> str:

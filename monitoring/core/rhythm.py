@@ -1,4 +1,4 @@
-"""How often a task runs, and which window is long enough for that."""
+"""How often a task runs, how long it takes, and which window is long enough for that."""
 
 from __future__ import annotations
 
@@ -6,12 +6,45 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
+from statistics import median_low
+from typing import NamedTuple
+
+from monitoring.core.statuses import Status
 
 FEWEST_GAPS = 3
 """Fewer gaps between starts than this show no rhythm."""
 
+FEWEST_STEADY = 10
+"""Fewer gaps than this may be alike by chance."""
+_STEADY = 2
+"""The longest gap of a steady rhythm is at most so many times the usual one."""
+_BURST = 10
+"""A gap so many times shorter than the longest lies between executions of one run."""
+_PERCENT = 95
 _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
+
+
+class Run(NamedTuple):
+    """When one execution was sent, began and ended."""
+
+    started_at: datetime
+    status: Status = Status.COMPLETED
+    submitted_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def delay(self) -> timedelta | None:
+        """How long it waited for a worker; two clocks may differ. None: nobody noted it."""
+        if self.submitted_at is None:
+            return None
+        return max(self.started_at - self.submitted_at, timedelta(0))
+
+    @property
+    def duration(self) -> timedelta | None:
+        if self.finished_at is None:
+            return None
+        return max(self.finished_at - self.started_at, timedelta(0))
 
 
 def longest_gap(starts: Sequence[datetime]) -> timedelta | None:
@@ -71,3 +104,22 @@ def _repeats(
         if is_known and first < last and bisect_right(starts, first) == bisect_left(starts, last):
             return True
     return False
+
+
+def steady_gap(starts: Sequence[datetime], now: datetime) -> timedelta | None:
+    """Return the longest gap of a task that runs in a steady rhythm and still does, else None.
+
+    starts: aware, in any order; several at once count as one run. now: aware.
+    """
+    ordered = sorted(starts)
+    gaps = [later - earlier for earlier, later in pairwise(ordered)]
+    longest = max(gaps, default=timedelta(0))
+    between_runs = [gap for gap in gaps if gap * _BURST > longest]
+    if len(between_runs) < FEWEST_STEADY or longest > _STEADY * median_low(between_runs):
+        return None
+    return longest if now - ordered[-1] <= _STEADY * longest else None
+
+
+def percentile(durations: Sequence[timedelta], percent: int = _PERCENT) -> timedelta:
+    """Return the shortest of some durations, at least one, that so many percent do not exceed."""
+    return sorted(durations)[-(-percent * len(durations) // 100) - 1]

@@ -11,6 +11,7 @@ from django.db.models import QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
 from monitoring.contexts import resolve, types_of
+from monitoring.core.rhythm import Run
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Execution, Rule
 from monitoring.models.raw_values import as_utc, utc_reader
@@ -43,34 +44,61 @@ def recent(task_names: Iterable[str], most: int) -> dict[str, list[Execution]]:
     return found
 
 
-def _recent(log: TaskLog, names: Sequence[str], most: int) -> Iterable[Execution]:
-    connection = connections[log.alias]
-    zone = connection.timezone
-    sql, parameters = _recent_sql(log, connection, most)
-    parts = " UNION ALL ".join(f"{sql}{number}" for number in range(len(names)))
-    with connection.cursor() as cursor:
-        cursor.execute(parts, [value for name in names for value in (name, *parameters)])
-        rows = cursor.fetchall()
-
-    def at(value: Any) -> datetime | None:
-        return None if value is None else as_utc(value, zone)
-
-    for pk, name, stored, started_at, finished_at, task_id in rows:
-        try:
-            status = log.status_of(stored)
-        except UnknownStatusError:  # the rule's verdict says so
-            continue
+def _recent(log: TaskLog, names: Sequence[str], most: int) -> Iterator[Execution]:
+    for pk, name, status, started_at, (finished_at, task_id) in _rows(
+        log, names, most, ("finished_at", "task_id")
+    ):
         yield Execution(
             pk=log.pk_of(pk),
             task_name=name,
             status=status,
-            started_at=as_utc(started_at, zone),
-            finished_at=at(finished_at) if status in FINISHED else None,
+            started_at=started_at,
+            finished_at=_at(log, finished_at) if status in FINISHED else None,
             task_id=str(task_id or ""),
         )
 
 
-def _recent_sql(log: TaskLog, connection: Any, most: int) -> tuple[str, list[Any]]:
+def timings(task_names: Iterable[str], most: int) -> dict[str, list[Run]]:
+    """Return when the last executions of each task were sent, began and ended, as `recent` does."""
+    names, log = sorted(set(task_names)), task_log()
+    found: dict[str, list[Run]] = {name: [] for name in names}
+    for start in range(0, len(names), _TASKS_AT_ONCE):
+        for _pk, name, status, started_at, (finished_at, submitted_at) in _rows(
+            log, names[start : start + _TASKS_AT_ONCE], most, ("finished_at", "submitted_at")
+        ):
+            if name in found:
+                ended = _at(log, finished_at) if status in FINISHED else None
+                found[name].append(Run(started_at, status, _at(log, submitted_at), ended))
+    for some in found.values():
+        some.sort(key=lambda one: one.started_at, reverse=True)
+    return found
+
+
+def _at(log: TaskLog, value: Any) -> datetime | None:
+    return None if value is None else as_utc(value, connections[log.alias].timezone)
+
+
+def _rows(
+    log: TaskLog, names: Sequence[str], most: int, columns: Sequence[str]
+) -> Iterator[tuple[Any, str, Status, datetime, list[Any]]]:
+    """Yield primary key, task, status, start and these columns, as the driver gave them."""
+    connection = connections[log.alias]
+    sql, parameters = _recent_sql(log, connection, most, columns)
+    parts = " UNION ALL ".join(f"{sql}{number}" for number in range(len(names)))
+    with connection.cursor() as cursor:
+        cursor.execute(parts, [value for name in names for value in (name, *parameters)])
+        rows = cursor.fetchall()
+    for pk, name, stored, started_at, *others in rows:
+        try:
+            status = log.status_of(stored)
+        except UnknownStatusError:  # the rule's verdict says so
+            continue
+        yield pk, name, status, as_utc(started_at, connection.timezone), others
+
+
+def _recent_sql(
+    log: TaskLog, connection: Any, most: int, columns: Sequence[str]
+) -> tuple[str, list[Any]]:
     """Return the statement for one task, to be numbered, and its parameters after the name."""
     quote = connection.ops.quote_name
     meta: Any = log.model._meta
@@ -80,7 +108,7 @@ def _recent_sql(log: TaskLog, connection: Any, most: int) -> tuple[str, list[Any
         f"task.{quote(log.column(column))} AS {column}"
         if column in log.fields
         else f"NULL AS {column}"
-        for column in ("finished_at", "task_id")
+        for column in columns
     )
     waiting: list[Any] = []
     guessed = ""

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.core.rhythm import FEWEST_GAPS, longest_gap, suggested_hours, usual_gap
+from monitoring.core.rhythm import (
+    FEWEST_GAPS,
+    FEWEST_STEADY,
+    Run,
+    longest_gap,
+    percentile,
+    steady_gap,
+    suggested_hours,
+    usual_gap,
+)
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -70,3 +79,50 @@ def test_a_longer_gap_is_usual_if_it_comes_again_every_week() -> None:
 
     assert usual_gap(starts(*working)) == timedelta(hours=62)
     assert usual_gap(starts(*working[:50])) == timedelta(hours=1)
+
+
+def hourly(count: int) -> list[datetime]:
+    return starts(*range(count))
+
+
+class TestASteadyRhythm:
+    def test_is_told_by_its_longest_gap(self) -> None:
+        late = [*hourly(12), START + timedelta(hours=12.5)]
+
+        assert steady_gap(late, START + timedelta(hours=13)) == timedelta(hours=1.5)
+
+    def test_may_be_one_of_several_executions_at_once(self) -> None:
+        bursts = [at + timedelta(seconds=s) for at in hourly(12) for s in (0, 1, 2)]
+
+        gap = steady_gap(bursts, START + timedelta(hours=12))
+
+        assert gap == timedelta(minutes=59, seconds=58)
+
+    @pytest.mark.parametrize(
+        ("moments", "now"),
+        [
+            (hourly(FEWEST_STEADY), FEWEST_STEADY),
+            ([*hourly(12), START + timedelta(hours=14)], 15),
+            (hourly(12), 14),
+            ([], 0),
+            ([START] * 20, 0),
+        ],
+        ids=["too few", "a gap", "over", "none", "all at once"],
+    )
+    def test_needs_runs_that_are_alike_and_go_on(self, moments: list[datetime], now: float) -> None:
+        assert steady_gap(moments, START + timedelta(hours=now)) is None
+
+
+@given(st.lists(st.timedeltas(min_value=timedelta(0)), min_size=1, max_size=200))
+def test_a_percentile_is_not_exceeded_by_that_many(durations: list[timedelta]) -> None:
+    found = percentile(durations)
+
+    assert found in durations
+    assert sum(one <= found for one in durations) >= 0.95 * len(durations)
+    assert sum(one < found for one in durations) < 0.95 * len(durations)
+
+
+def test_the_clocks_of_two_machines_make_nothing_negative() -> None:
+    run = Run(START, submitted_at=START + timedelta(1), finished_at=START - timedelta(1))
+
+    assert (run.delay, run.duration) == (timedelta(0), timedelta(0))

@@ -19,6 +19,7 @@ from monitoring import doors
 from monitoring.core.gaps import gap_text
 from monitoring.health import as_dict
 from monitoring.management.commands import _backtest as backtest
+from monitoring.management.commands import _discover as discover
 from monitoring.management.commands import _exchange as exchange
 from monitoring.management.commands import _schedules as schedules
 from monitoring.reports import Report
@@ -79,13 +80,9 @@ class Command(BaseCommand):
         )
         health.add_argument("--json", action="store_true", help="print it as JSON")
 
-        others = (
-            health,
-            schedules.add_subcommand(commands),
-            backtest.add_subcommand(commands),
-            *exchange.add_subcommands(commands),
-        )
-        for subparser in (check, deliver, prune, *others):
+        others = [one.add_subcommand(commands) for one in (backtest, discover, schedules)]
+        others += exchange.add_subcommands(commands)
+        for subparser in (check, deliver, prune, health, *others):
             _accept_common_options(subparser)
 
     # What it prints is read by programs and kept in logs.
@@ -100,6 +97,8 @@ class Command(BaseCommand):
                 self._health(as_json=options["json"])
             case "backtest":
                 self._backtest(options)
+            case "discover":
+                sys.exit(discover.run(options, self.stdout.write))
             case "prune":
                 self._prune(dry_run=options["dry_run"], as_json=options["json"])
             case "import":

@@ -1,0 +1,165 @@
+"""Rules that are worth having: what beat, the task log and the rules say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+
+from celery import current_app
+from django.db import router, transaction
+
+from monitoring import schedules
+from monitoring.core.discovery import RUNS, Proposal, Reason, Task, Watched, is_open, propose
+from monitoring.core.fields import MAX_NAME_LENGTH
+from monitoring.core.order import followers
+from monitoring.models import MonitorRule
+from monitoring.periodic_tasks import TASK_NAME, scheduled_entries
+from monitoring.recorder import is_ignored
+from monitoring.tasklogs.history import seen_names, timings
+
+_NEVER = ("celery.*", "monitoring.*", TASK_NAME)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """What became of proposals."""
+
+    added: list[MonitorRule] = field(default_factory=list)
+    changed: list[MonitorRule] = field(default_factory=list)
+    disabled: list[MonitorRule] = field(default_factory=list)
+
+
+def discover(
+    now: datetime, *, sees_schedules: bool = True, sees_log: bool = True
+) -> list[Proposal]:
+    """Return what is worth adding or changing, new rules first, each by name.
+
+    Six queries, and one more for every 200 tasks whose executions are read. sees_schedules,
+    sees_log: whether whoever asks may know of periodic tasks, and of executions.
+    """
+    entries = schedules.entries(now) if sees_schedules else []
+    rows = list(MonitorRule.objects.values_list(*_COLUMNS))
+    tasks = _tasks(entries, rows, now, sees_log=sees_log, sees_all=sees_schedules and sees_log)
+    runs = timings((task.name for task in tasks if is_open(task)), RUNS) if sees_log else {}
+    checks = [entry.schedule for entry in entries if entry.task == TASK_NAME]
+    interval = schedules.usual_gap(checks, now)
+    found = [
+        proposal
+        for task in tasks
+        for proposal in propose(task, runs.get(task.name, ()), interval, now)
+    ]
+    after = followers(runs)
+    named = _named(sorted(found, key=_order), {name for _, name, *_others in rows})
+    return [replace(one, followers=after.get(one.task_name, ())) for one in named]
+
+
+_COLUMNS = ("pk", "name", "task_name", "lookback_hours", "context_model", "enabled")
+
+
+def _tasks(
+    entries: Iterable[schedules.Entry],
+    rows: Iterable[tuple[int, str, str, float, str, bool]],
+    now: datetime,
+    *,
+    sees_log: bool,
+    sees_all: bool,
+) -> list[Task]:
+    by_task: dict[str, list[schedules.Entry]] = {}
+    for entry in entries:
+        by_task.setdefault(entry.task, []).append(entry)
+    rules: dict[str, list[Watched]] = {}
+    silenced = set()
+    for pk, name, task_name, hours, context_model, enabled in rows:
+        if enabled:
+            rules.setdefault(task_name, []).append(Watched(pk, name, hours, bool(context_model)))
+        else:
+            silenced.add(task_name)
+    listed = {entry.task_name for entry in scheduled_entries(now)}
+    names = {*by_task, *rules, *(seen_names() if sees_log else ())}
+    return [
+        Task(
+            name=name,
+            entries=tuple((entry.name, entry.text) for entry in by_task.get(name, ())),
+            gap=schedules.coming_gap([entry.schedule for entry in by_task.get(name, ())], now),
+            rules=tuple(rules.get(name, ())),
+            is_listed=name in listed,
+            is_silenced=name in silenced,
+            # Whoever does not see all cannot tell that a task is gone.
+            is_in_code=not sees_all or name in current_app.tasks,
+        )
+        for name in sorted(names)
+        if not is_never_proposed(name)
+    ]
+
+
+def is_never_proposed(task_name: str) -> bool:
+    """Say whether a task is Celery's own, the monitor's, or one that is not recorded."""
+    return any(fnmatchcase(task_name, one) for one in _NEVER) or is_ignored(task_name)
+
+
+def _order(proposal: Proposal) -> tuple[bool, str, str]:
+    return not proposal.is_new, proposal.name, proposal.identity
+
+
+def _named(found: Iterable[Proposal], taken: set[str]) -> list[Proposal]:
+    """Give each new rule a name that no rule has and that can be stored."""
+    named = []
+    for proposal in found:
+        name = _free_name(proposal.name, taken) if proposal.is_new else proposal.name
+        taken.add(name)
+        named.append(replace(proposal, name=name))
+    return named
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    name, number = wanted[:MAX_NAME_LENGTH], 1
+    while name in taken:
+        number += 1
+        end = f" ({number})"
+        name = wanted[: MAX_NAME_LENGTH - len(end)] + end
+    return name
+
+
+def as_rule(proposal: Proposal) -> MonitorRule:
+    """Return the rule that a proposal for a new one would add; it is not stored."""
+    return MonitorRule(
+        name=proposal.name,
+        task_name=proposal.task_name,
+        lookback_hours=proposal.lookback_hours,
+        expected_statuses=[status.value for status in proposal.expected_statuses],
+    )
+
+
+def accept(proposals: Sequence[Proposal]) -> Accepted:
+    """Add, change and disable rules as proposals say, all or none.
+
+    A rule that is gone or was disabled meanwhile is passed over. Raises ValidationError if a new
+    rule may not be stored.
+    """
+    accepted = Accepted()
+    with transaction.atomic(using=router.db_for_write(MonitorRule)):
+        pks = [one.rule_id for one in proposals if one.rule_id is not None]
+        rows = MonitorRule.objects.select_for_update().filter(pk__in=pks, enabled=True)
+        there = {row.pk: row for row in rows}
+        for proposal in proposals:
+            if proposal.rule_id is None:
+                rule = as_rule(proposal)
+                rule.full_clean()
+                rule.save()
+                accepted.added.append(rule)
+            elif proposal.rule_id in there:
+                _change(there[proposal.rule_id], proposal, accepted)
+    return accepted
+
+
+def _change(rule: MonitorRule, proposal: Proposal, accepted: Accepted) -> None:
+    if proposal.reason is Reason.GONE:
+        rule.enabled = False
+        rule.save(update_fields=["enabled", "updated_at"])
+        accepted.disabled.append(rule)
+    else:
+        rule.lookback_hours = proposal.lookback_hours
+        rule.save(update_fields=["lookback_hours", "updated_at"])
+        accepted.changed.append(rule)
