@@ -61,7 +61,7 @@ class Entry(NamedTuple):
     task: str
     schedule: Schedule
     text: str
-    """The schedule as django-celery-beat shows it."""
+    """The schedule in words, or as a crontab with its time zone."""
 
 
 def entries(now: datetime, task_names: Iterable[str] | None = None) -> list[Entry]:
@@ -78,8 +78,13 @@ def entries(now: datetime, task_names: Iterable[str] | None = None) -> list[Entr
     for row in rows.select_related(*_MODELS):
         schedule = read(row)
         if schedule is not None:
-            found.append(Entry(row.name, row.task, schedule, str(row.scheduler)))
+            found.append(Entry(row.name, row.task, schedule, _text(row)))
     return found
+
+
+def _text(row: PeriodicTask) -> str:
+    """Return the schedule as django-celery-beat shows it, less its legend of a crontab."""
+    return str(row.scheduler).replace(" (m/h/dM/MY/d)", "")
 
 
 def read(row: PeriodicTask) -> Schedule | None:

@@ -34,6 +34,7 @@ from monitoring.admin.display import (
     window,
 )
 from monitoring.admin.exchange import RuleExchangeMixin
+from monitoring.admin.rule_discovery import RuleDiscovery
 from monitoring.admin.rule_filters import (
     AlertFilter,
     RecipientFilter,
@@ -55,7 +56,7 @@ STRIP_IN_LIST = 10
 
 
 @admin.register(MonitorRule)
-class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline):
+class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, RuleDiscovery):
     form = RuleForm
     list_display = (
         "name_and_task",

@@ -60,6 +60,7 @@ ADDRESSES = {
     "monitorrule_delete": May(EDITORS, EDITORS, row="monitorrule"),
     "monitorrule_history": May(VIEWERS, VIEWERS, row="monitorrule"),
     "monitorrule_timeline": May(VIEWERS, query="?task_name=sync"),
+    "monitorrule_discover": May(EDITORS, EDITORS),
     "monitorrule_suggest": May(EDITORS, query="?field=task_name"),
     "monitorrule_preview": May(NOBODY, EDITORS),
     "monitorrule_preview_mail": May(NOBODY, EDITORS),
