@@ -50,6 +50,15 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert documented == expected
 
 
+def test_every_warning_about_a_rule_is_documented() -> None:
+    text = (ROOT / "docs" / "rules.md").read_text().split("## What is odd about a rule")[1]
+    source = (ROOT / "monitoring" / "core" / "linting.py").read_text()
+
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == sorted(
+        set(re.findall(r'id="([a-z-]+)"', source)), key=text.index
+    )
+
+
 def test_every_system_check_is_documented_where_its_hint_says() -> None:
     text = (ROOT / DOCS_PAGE).read_text()
     sources = (ROOT / "monitoring" / "system_checks").glob("*.py")

@@ -29,8 +29,15 @@ from monitoring.admin.base import has_file_pages, log, url
 from monitoring.admin.context_access import ContextRefusedError, User, require
 from monitoring.admin.display import in_words
 from monitoring.admin.rule_form import RuleForm
+from monitoring.admin.warnings import warnings
 from monitoring.core.values import ContextFilter
-from monitoring.exchange.resources import RuleExport, RuleResource, RuleResult, changed_fields
+from monitoring.exchange.resources import (
+    RuleExport,
+    RuleResource,
+    RuleResult,
+    changed_fields,
+    written_rules,
+)
 from monitoring.exchange.rows import MAX_BYTES, FileError
 from monitoring.exchange.tables import RuleFormat
 from monitoring.models import MonitorRule
@@ -145,6 +152,9 @@ class RuleExchangeMixin(ImportExportMixin):  # type: ignore[misc]
         response: Any = super().import_action(request, **kwargs)
         if "confirm_form" not in response.context_data:
             self._forget_upload(request)
+        else:
+            rules = written_rules(response.context_data["result"])
+            response.context_data["odd"] = warnings(request, rules)
         return response  # type: ignore[no-any-return]
 
     def _forget_upload(self, request: HttpRequest) -> None:

@@ -46,6 +46,7 @@ from monitoring.admin.rule_operations import RuleOperations
 from monitoring.admin.rule_preview import RulePreview
 from monitoring.admin.strip import strip
 from monitoring.admin.timeline import RuleTimeline
+from monitoring.admin.warnings import warnings
 from monitoring.core.values import FAILING, VerdictKind
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
@@ -53,6 +54,8 @@ from monitoring.tasklogs.history import recent
 
 STRIP_IN_LIST = 10
 """Executions that the list shows of each rule's task."""
+MOST_WARNINGS = 5
+"""Of what is odd about a rule, said after it is saved."""
 
 
 @admin.register(MonitorRule)
@@ -145,6 +148,10 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, Ru
             note = self._task_note(request, obj.task_name, self._runs_of(request, obj.task_name))
             if "warning" in note:
                 self.message_user(request, f"{obj.task_name}: {note['warning']}", messages.WARNING)
+        for one in warnings(request, [obj])[:MOST_WARNINGS]:
+            if one.id != "task-unknown":  # said above, also to those who may not see all
+                text = f"{one.rule}: {one.message}. {one.fix}"
+                self.message_user(request, text, messages.WARNING)
 
     @admin.display(description=_("rule"), ordering="name")
     def name_and_task(self, row: MonitorRule) -> str:

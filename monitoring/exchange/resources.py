@@ -103,6 +103,11 @@ def changed_fields(row: RowResult) -> list[str]:
     ]
 
 
+def written_rules(result: Result) -> list[MonitorRule]:
+    """Return the rules that an import adds or changes."""
+    return [row.instance for row in result if row.is_new() or row.is_update()]
+
+
 def _resolve(context: ContextFilter) -> None:
     try:
         resolve(context)

@@ -12,6 +12,7 @@ from django.core.checks import CheckMessage, Tags, register
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
+from monitoring.core.linting import outlives
 from monitoring.core.messages import number
 from monitoring.models import MonitorRule
 from monitoring.system_checks.messages import database_check, error, named, warning
@@ -67,24 +68,30 @@ def check_index() -> Iterator[CheckMessage]:
 @database_check
 def check_expiry() -> Iterator[CheckMessage]:
     """Warn of results that expire before rules have looked at them."""
-    log = _readable()
-    if log is None or not _is_results(log):
+    kept = results_kept()
+    if kept is None:
         return
-    kept = _seconds(current_app.conf.result_expires)
-    if not kept:
-        return
-    longer = [
-        label_of(rule)
-        for rule in watched(MonitorRule.objects.all())
-        if rule.lookback_hours * 3600 > kept
-    ]
+    longer = [label_of(rule) for rule in watched(MonitorRule.objects.all()) if outlives(rule, kept)]
+    hours = kept.total_seconds() / 3600
     if longer:
         yield warning(
             "monitoring.W110",
-            f"results expire after {number(round(kept / 3600, 2))} h, before {named(longer)} "
+            f"results expire after {number(round(hours, 2))} h, before {named(longer)} "
             f"({len(longer)} in all) have looked back far enough: each of them would alarm falsely",
             "Set CELERY_RESULT_EXPIRES longer than the longest lookback.",
         )
+
+
+def results_kept() -> timedelta | None:
+    """Return how long executions are there where Celery's results are the task log.
+
+    None: for ever, or the log is another.
+    """
+    log = _readable()
+    if log is None or not _is_results(log):
+        return None
+    seconds = _seconds(current_app.conf.result_expires)
+    return timedelta(seconds=seconds) if seconds else None
 
 
 def _readable() -> TaskLog | None:

@@ -25,7 +25,7 @@ from monitoring.exchange.rows import FIELDS, MAX_BYTES, FileError
 from monitoring.exchange.tables import read_file
 from monitoring.models import MonitorRule
 from tests.core.strategies import names
-from tests.factories import NOW, ago, rule
+from tests.factories import NOW, ago, execution, rule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 
@@ -658,6 +658,7 @@ class TestTheCommand:
 
     def test_exports_to_a_file_and_imports_it_again(self, run: Run, tmp_path: Path) -> None:
         rule("sync", name="Täglich")
+        execution("sync")
         file = tmp_path / "rules.json"
 
         assert run("export", str(file)) == (0, "", "")

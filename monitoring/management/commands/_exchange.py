@@ -12,9 +12,16 @@ from django.utils import timezone
 
 from monitoring.core.fields import shown
 from monitoring.exchange.documented import to_arguments
-from monitoring.exchange.resources import RuleResult, changed_fields, export_rules, import_rules
+from monitoring.exchange.resources import (
+    RuleResult,
+    changed_fields,
+    export_rules,
+    import_rules,
+    written_rules,
+)
 from monitoring.exchange.rows import MAX_BYTES, TOO_LARGE, FileError, dump, plain
 from monitoring.exchange.tables import read_file
+from monitoring.linting import Finding, lint_rows
 from monitoring.models import MonitorRule
 
 Write = Callable[[str], object]
@@ -62,8 +69,8 @@ def add_subcommands(commands: Any) -> list[CommandParser]:
     return [importing, exporting]
 
 
-def run_import(path: Path, *, dry_run: bool, write: Write) -> None:
-    """Import a file and write what changed.
+def run_import(path: Path, *, dry_run: bool, write: Write) -> list[Finding]:
+    """Import a file, write what changed, and return what is odd about those rules.
 
     Raises CommandError with every problem if nothing was imported.
     """
@@ -76,6 +83,7 @@ def run_import(path: Path, *, dry_run: bool, write: Write) -> None:
         listed = "".join(f"\n  {problem}" for problem in problems)
         raise CommandError(f"{path}: nothing was imported{listed}")
     _report(result, dry_run, write)
+    return lint_rows(written_rules(result), timezone.now())
 
 
 def _read(path: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import SUPPRESS
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ from django.core.management.base import (
     CommandParser,
     no_translations,
 )
+from django.utils import timezone
 
 from monitoring import doors
 from monitoring.core.gaps import gap_text
 from monitoring.health import as_dict
+from monitoring.linting import Finding, lint_all
 from monitoring.management.commands import _backtest as backtest
 from monitoring.management.commands import _discover as discover
 from monitoring.management.commands import _exchange as exchange
+from monitoring.management.commands import _lint as lint
 from monitoring.management.commands import _schedules as schedules
 from monitoring.reports import Report
 
@@ -57,6 +61,11 @@ class Command(BaseCommand):
             "--dry-run", action="store_true", help="say what would be mailed; write nothing"
         )
         check.add_argument("--json", action="store_true", help="print the summary as JSON")
+        check.add_argument(
+            "--lint",
+            action="store_true",
+            help="also warn of what is odd about these rules; the exit status stays as it is",
+        )
 
         deliver = commands.add_parser(
             "deliver",
@@ -102,8 +111,10 @@ class Command(BaseCommand):
             case "prune":
                 self._prune(dry_run=options["dry_run"], as_json=options["json"])
             case "import":
-                exchange.run_import(
-                    options["file"], dry_run=options["dry_run"], write=self.stdout.write
+                self._warn(
+                    exchange.run_import(
+                        options["file"], dry_run=options["dry_run"], write=self.stdout.write
+                    )
                 )
             case "export":
                 self._export(options["format"], options["file"])
@@ -170,11 +181,21 @@ class Command(BaseCommand):
             raise CommandError(text, returncode=COULD_NOT_CHECK) from error
         if not options["dry_run"]:
             doors.send_heartbeat()
+        odd = self._lint(options) if options["lint"] else []
         if options["json"]:
-            self.stdout.write(json.dumps(report.as_dict(), indent=2))
+            more = {"lint": lint.as_dicts(odd)} if options["lint"] else {}
+            self.stdout.write(json.dumps(report.as_dict() | more, indent=2))
         else:
             self._print(report, options["dry_run"])
+            self._warn(odd)
         sys.exit(exit_status(report))
+
+    def _lint(self, options: dict[str, Any]) -> list[Finding]:
+        return lint_all(timezone.now(), options["rule"] or (), options["task"] or ())
+
+    def _warn(self, findings: Iterable[Finding]) -> None:
+        for line in lint.lines(findings):
+            self.stderr.write(self.style.WARNING(line))
 
     def _print(self, report: Report, dry_run: bool) -> None:
         if report.state == "skipped":
