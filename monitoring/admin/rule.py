@@ -24,6 +24,7 @@ from monitoring.admin.base import (
 )
 from monitoring.admin.display import (
     EMPTY,
+    RULE_LABELS,
     Tone,
     aside,
     badge,
@@ -147,10 +148,12 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, Ru
         if "task_name" in form.changed_data:
             note = self._task_note(request, obj.task_name, self._runs_of(request, obj.task_name))
             if "warning" in note:
-                self.message_user(request, f"{obj.task_name}: {note['warning']}", messages.WARNING)
+                # Not the name first: the admin would write it with a capital letter.
+                text = f"{RULE_LABELS['task_name']} {obj.task_name}: {note['warning']}"
+                self.message_user(request, text, messages.WARNING)
         for one in warnings(request, [obj])[:MOST_WARNINGS]:
             if one.id != "task-unknown":  # said above, also to those who may not see all
-                text = f"{one.rule}: {one.message}. {one.fix}"
+                text = f'"{one.rule}": {one.message}. {one.fix}'
                 self.message_user(request, text, messages.WARNING)
 
     @admin.display(description=_("rule"), ordering="name")

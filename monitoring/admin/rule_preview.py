@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
-from celery import current_app
 from django.apps import apps
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import FieldDoesNotExist, FieldError, PermissionDenied
@@ -36,6 +35,7 @@ from monitoring.models import MonitorRule, VerdictChoices
 from monitoring.periodic_tasks import longest_wait
 from monitoring.previews import Preview, preview
 from monitoring.recorder import is_ignored
+from monitoring.registry import task_names
 from monitoring.tasklogs.history import recent, seen_names
 
 STRIP = 30
@@ -182,7 +182,7 @@ class RulePreview(MonitoringAdmin):
         """Return the tasks that this user may know of, with where each was seen."""
         seen: dict[str, list[str]] = {}
         sources: list[tuple[Iterable[str], str]] = [
-            ((name for name in current_app.tasks if not is_ignored(name)), _("in the code"))
+            ((name for name in task_names() if not is_ignored(name)), _("in the code"))
         ]
         if may_view(request, PeriodicTask):
             periodic = PeriodicTask.objects.values_list("task", flat=True).distinct()

@@ -95,7 +95,7 @@ def test_a_name_that_nobody_ever_saw_is_saved_with_a_warning(root: Client) -> No
 
     said = [str(message) for message in response.context["messages"]]
     assert said[0] == (
-        "hourly_data_snyc: No task of this name was ever seen here "
+        "Task hourly_data_snyc: No task of this name was ever seen here "
         '(did you mean "hourly_data_sync"?)'
     )
     assert MonitorRule.objects.get().task_name == "hourly_data_snyc"
