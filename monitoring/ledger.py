@@ -52,6 +52,8 @@ _SETTINGS = (
     "remind_hours",
     "notify_on_recovery",
     "max_runtime_minutes",
+    "max_duration_factor",
+    "min_success_rate",
     "while_running",
 )
 """What else an event keeps of its rule, so that history still says why when the rule is gone."""

@@ -10,7 +10,7 @@ from typing import Any
 from monitoring.alerting import Decision, Outcome, Owed
 from monitoring.core.messages import iso
 from monitoring.core.recipients import no_recipient_error
-from monitoring.core.values import Rule, VerdictKind
+from monitoring.core.values import Rule, Verdict, VerdictKind
 from monitoring.core.wording import Text as _
 from monitoring.core.wording import joined
 from monitoring.models import Notification
@@ -123,9 +123,13 @@ def _failure(decision: Decision) -> dict[str, Any]:
         "expected_statuses": [status.value for status in rule.expected_statuses],
         "lookback_hours": rule.lookback_hours,
         "started_at": iso(started_at),
-        "reason": verdict.reason,
+        "reason": _why(verdict),
         "failing_checks": decision.step.failing_checks,
     }
+
+
+def _why(verdict: Verdict) -> str:
+    return joined((part for part in (verdict.reason, verdict.measured) if part), ": ")
 
 
 def unreachable(owed: Sequence[Owed]) -> list[Owed]:

@@ -17,9 +17,11 @@ from monitoring.core.fields import (
     InvalidValueError,
     read_addresses,
     read_context,
+    read_duration_factor,
     read_lookback_hours,
     read_names,
     read_statuses,
+    read_success_rate,
     shown,
 )
 from monitoring.core.keys import rule_key
@@ -50,6 +52,8 @@ class RuleRow(NamedTuple):
     remind_hours: float | None
     notify_on_recovery: str
     max_runtime_minutes: float | None
+    max_duration_factor: float | None
+    min_success_rate: float | None
     while_running: str
     snoozed_until: str | None
     created_at: str
@@ -169,6 +173,8 @@ def to_rule(row: RuleRow) -> Rule:
         # PostgreSQL writes "true", the others "1".
         notify_on_recovery=row.notify_on_recovery in {"1", "true"},
         max_runtime_minutes=row.max_runtime_minutes,
+        max_duration_factor=_read_if_any(row, "max_duration_factor", read_duration_factor),
+        min_success_rate=_read_if_any(row, "min_success_rate", read_success_rate),
         while_running=WhileRunning(row.while_running),
         snoozed_until=_at(row.snoozed_until),
         watched_since=_at(row.created_at),
@@ -181,6 +187,10 @@ def _read(row: RuleRow, column: str, read: Callable[[Any], T]) -> T:
         return _list_of(value, read) if column in _LISTS else read(value)
     except InvalidValueError as error:
         raise InvalidValueError(f"{column} {error}") from None
+
+
+def _read_if_any(row: RuleRow, column: str, read: Callable[[Any], T]) -> T | None:
+    return None if getattr(row, column) is None else _read(row, column, read)
 
 
 # Most rules share a few lists, also in memory.

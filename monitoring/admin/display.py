@@ -66,6 +66,8 @@ VERDICT_TONES: Mapping[str, Tone] = {
     VerdictChoices.STATUS_MISMATCH: Tone.BAD,
     VerdictChoices.NO_EXECUTION: Tone.BAD,
     VerdictChoices.OVERRUNNING: Tone.BAD,
+    VerdictChoices.SLOW: Tone.BAD,
+    VerdictChoices.LOW_SUCCESS_RATE: Tone.BAD,
     VerdictChoices.UNKNOWN: Tone.WARN,
     VerdictChoices.IN_PROGRESS: Tone.BUSY,
 }

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import accumulate
 
+from monitoring.core.hindsight import Hindsight, end_of
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, step
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Evidence, Execution, Rule, Verdict, VerdictKind, WhileRunning
@@ -21,6 +22,7 @@ from monitoring.core.wording import Text, joined, ngettext
 from monitoring.core.wording import Text as _
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_MEASURED = frozenset({VerdictKind.SLOW, VerdictKind.LOW_SUCCESS_RATE})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -91,8 +93,9 @@ def backtest(
     """Replay checks of a rule over past executions.
 
     executions: of the rule's task and context, by start, those from one window before the first
-    check on included. checks: aware, UTC, in order, at least one. log_since: since when the log
-    holds whatever ran; None: it holds nothing.
+    check on included; with a duration factor, also the last before these that completed. checks:
+    aware, UTC, in order, at least one. log_since: since when the log holds whatever ran; None: it
+    holds nothing.
     """
     replay = _Replay(rule, executions, log_since)
     number = 0
@@ -139,25 +142,35 @@ class _Replay:
         self._open: _Open | None = None
         self._begun = 0
         self._starts = [one.started_at for one in executions]
+        self._measured = Hindsight(executions) if rule.measures else None
 
     @cached_property
     def _latest_finishes(self) -> list[datetime]:
         """The latest finish of each execution and all before it."""
-        return list(accumulate(map(_end, self.executions), max))
+        return list(accumulate(map(end_of, self.executions), max))
 
     def check(self, now: datetime) -> datetime | None:
         """Check, and return until when further checks are known to find the same ok, or None."""
         self._begun = bisect_right(self._starts, now, self._begun)
         latest = self.executions[self._begun - 1] if self._begun else None
-        if self._open is None and self._state.failing_checks == 0:
+        if self._is_settled:
             is_latest = self._judges_the_latest(latest, now)
             told = latest if is_latest else self._newest(now, running=False)
             if told is not None and _is_over(told, now) and is_plainly_ok(self.rule, told, now):
                 self._note(VerdictKind.OK, now)
                 return self._fine_until() if is_latest else None
         seen = latest and _as_seen(latest, now)
-        self._decide(judge(self.rule, self._evidence(seen, now), now), now)
+        found = judge(self.rule, self._evidence(seen, now), now)
+        if found.kind is VerdictKind.OK and self._is_settled:
+            self._note(found.kind, now)
+        else:
+            self._decide(found, now)
         return None
+
+    @property
+    def _is_settled(self) -> bool:
+        """Nothing is open and nothing is counted, so that an ok changes nothing."""
+        return self._open is None and self._state.failing_checks == 0
 
     def _fine_until(self) -> datetime:
         """Return until when the newest execution, which ended well, is all that a check sees."""
@@ -175,11 +188,16 @@ class _Replay:
 
     def _evidence(self, latest: Execution | None, now: datetime) -> Evidence:
         limits = self.rule.max_runtime_minutes is not None
+        measured = self._measured
+        if measured is not None:
+            measured.move_to(now, self.rule.window_start(now))
         return Evidence(
             latest=latest,
             latest_finished=self._newest(now, running=False),
             latest_running=self._newest(now, running=True) if limits else None,
             log_since=self.log_since,
+            successes=measured.successes if measured else (),
+            finished=measured.finished if measured else {},
         )
 
     def _newest(self, now: datetime, *, running: bool) -> Execution | None:
@@ -248,6 +266,8 @@ class _Replay:
 
     def _was_late(self, was: _Open, verdict: Verdict) -> bool:
         """Say that nothing had failed: what was missing or still ran came to a good end."""
+        if was.incident.verdict in _MEASURED:
+            return False  # all had come; it was too slow, or too little of it was good
         if was.judged is not None and was.judged.status in FINISHED:
             return False
         good, judged = verdict.execution, was.judged
@@ -266,12 +286,6 @@ class _Replay:
 
     def _as_it_became(self, seen: Execution | None) -> Execution | None:
         return None if seen is None else self.executions[self._number_of(seen)]
-
-
-def _end(one: Execution) -> datetime:
-    if one.finished_at is not None:
-        return one.finished_at
-    return one.started_at if one.status in FINISHED else datetime.max.replace(tzinfo=UTC)
 
 
 def _is_over(one: Execution, now: datetime) -> bool:

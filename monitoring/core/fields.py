@@ -13,7 +13,12 @@ from collections.abc import Iterable
 
 from monitoring.core.statuses import Status, nearest_status, parse_status
 from monitoring.core.texts import is_storable
-from monitoring.core.values import MAX_LOOKBACK_HOURS, ContextFilter
+from monitoring.core.values import (
+    DURATION_FACTORS,
+    MAX_LOOKBACK_HOURS,
+    SUCCESS_RATES,
+    ContextFilter,
+)
 from monitoring.core.wording import Text as _
 
 MAX_NAME_LENGTH = 255
@@ -122,6 +127,34 @@ def read_lookback_hours(value: object) -> float:
     if not 0 < hours <= MAX_LOOKBACK_HOURS:
         raise InvalidValueError(f"is out of range, got {shown(value)}{advice}")
     return hours
+
+
+def read_duration_factor(value: object) -> float:
+    """Return how many times the usual duration an execution may take: from 1 to 1000."""
+    return _read_between(
+        value, DURATION_FACTORS, _("write how many times the usual duration is allowed, such as 2")
+    )
+
+
+def read_success_rate(value: object) -> float:
+    """Return a share of executions in percent: from 1 to 100."""
+    return _read_between(value, SUCCESS_RATES, _("write a percentage, such as 90 for 90 %"))
+
+
+def _read_between(value: object, bounds: tuple[int, int], advice: str) -> float:
+    number = read_number(value)
+    least, most = bounds
+    if not least <= number <= most:
+        raise InvalidValueError(
+            _(
+                "must be from {least} to {most}, got {value}: {advice}",
+                least=least,
+                most=most,
+                value=f"{number:g}",
+                advice=advice,
+            )
+        )
+    return number
 
 
 def read_number(value: object, expected: str = "a number", advice: str = "") -> float:

@@ -40,8 +40,17 @@ _RECOVERED = _("[RESOLVED] {task_name}")
 _SUBJECTS = {
     VerdictKind.STATUS_MISMATCH: _("[ALERT] {task_name} Status Check Failed"),
     VerdictKind.OVERRUNNING: _("[ALERT] {task_name} Status Check Failed"),
+    VerdictKind.SLOW: _("[ALERT] {task_name} Status Check Failed"),
+    VerdictKind.LOW_SUCCESS_RATE: _("[ALERT] {task_name} Status Check Failed"),
     VerdictKind.NO_EXECUTION: _("[ALERT] {task_name} Has Not Executed"),
     VerdictKind.UNKNOWN: _("[ALERT] {task_name} Cannot Be Checked"),
+}
+
+_MEASURED = {
+    VerdictKind.SLOW: _("It takes longer than the rule allows: {measured}."),
+    VerdictKind.LOW_SUCCESS_RATE: _(
+        "Fewer of its executions end as expected than the rule wants: {measured}."
+    ),
 }
 
 
@@ -118,6 +127,9 @@ def facts(
         "task_id": execution.task_id if execution else "",
         "worker": execution.worker if execution else "",
         "max_runtime_minutes": rule.max_runtime_minutes,
+        "max_duration_factor": rule.max_duration_factor,
+        "min_success_rate": rule.min_success_rate,
+        "measured": said(verdict.measured, words),
         "opened_at": iso(opened_at),
         "failing_checks": failing_checks,
         "held_behind": held_behind,
@@ -135,6 +147,10 @@ def _headline(rule: Rule, verdict: Verdict, kind: MessageKind) -> Text:
         return _("{task_name} has not executed", task_name=name)
     if verdict.kind is VerdictKind.OVERRUNNING:
         return _("{task_name} runs longer than it may", task_name=name)
+    if verdict.kind is VerdictKind.SLOW:
+        return _("{task_name} is slower than usual", task_name=name)
+    if verdict.kind is VerdictKind.LOW_SUCCESS_RATE:
+        return _("{task_name} fails too often", task_name=name)
     if verdict.kind is VerdictKind.UNKNOWN:
         return _("{task_name} cannot be checked", task_name=name)
     return _("{task_name} is {status}", task_name=name, status=_(verdict.current_status))
@@ -154,6 +170,8 @@ def _explanation(rule: Rule, verdict: Verdict, kind: MessageKind) -> Text:
         )
     if verdict.kind is VerdictKind.UNKNOWN:
         return _("The check could not judge this rule: {reason}.", reason=verdict.reason)
+    if verdict.kind in _MEASURED:
+        return _(_MEASURED[verdict.kind], measured=verdict.measured)
     return _(
         "Its latest execution, started within the last {hours} hour(s), should be {expected}.",
         hours=hours,

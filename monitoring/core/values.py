@@ -6,11 +6,12 @@ the time that a frozen dataclass takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import NamedTuple
 
 from monitoring.core.statuses import Status
@@ -20,6 +21,12 @@ MAX_LOOKBACK_HOURS = 87_600
 
 DEFAULT_LOOKBACK_HOURS = 1.0
 """Source: documented behaviour 10.3.1."""
+
+DURATION_FACTORS = (1, 1000)
+"""Least and most times the usual duration that a rule may allow: below 1, every run is slow."""
+
+SUCCESS_RATES = (1, 100)
+"""Least and most percent that a rule may want: 0.9 was meant to be 90."""
 
 
 # Most rules share a few windows, and making one takes as long as comparing with it.
@@ -74,6 +81,10 @@ class Rule:
     """Hours between messages while it fails; 0: every check; None: never."""
     notify_on_recovery: bool = True
     max_runtime_minutes: float | None = None
+    max_duration_factor: float | None = None
+    """How many times what is usual for its task an execution may take; None: any."""
+    min_success_rate: float | None = None
+    """Percent of the window's finished executions that must end as expected; None: any."""
     while_running: WhileRunning = WhileRunning.JUDGE
     snoozed_until: datetime | None = None
     watched_since: datetime | None = None
@@ -82,6 +93,11 @@ class Rule:
     @property
     def is_stored(self) -> bool:
         return self.rule_id is not None
+
+    @property
+    def measures(self) -> bool:
+        """The status of the latest execution does not settle it."""
+        return self.max_duration_factor is not None or self.min_success_rate is not None
 
     @property
     def label(self) -> str:
@@ -133,6 +149,11 @@ class Evidence(NamedTuple):
     waiting: Waiting = Waiting()
     log_since: datetime | None = None
     """When recording began; None: nothing was ever recorded."""
+    successes: Sequence[Execution] = ()
+    """The last that completed, the newest start first, with their finish; only read for rules with
+    a duration factor."""
+    finished: Mapping[Status, int] = MappingProxyType({})
+    """How many of the window have finished, by status; only read for rules with a success rate."""
     unusable: str = ""
     """Why the log cannot answer for this rule; empty: it can."""
 
@@ -142,13 +163,23 @@ class VerdictKind(StrEnum):
     STATUS_MISMATCH = "status_mismatch"
     NO_EXECUTION = "no_execution"
     OVERRUNNING = "overrunning"
+    SLOW = "slow"
+    """As expected, but it takes longer than is usual for its task."""
+    LOW_SUCCESS_RATE = "low_success_rate"
+    """The latest is as expected, but too few of the window are."""
     UNKNOWN = "unknown"
     IN_PROGRESS = "in_progress"
     """A waiting rule has nothing to judge yet; counts as neither ok nor failing."""
 
 
 FAILING = frozenset(
-    {VerdictKind.STATUS_MISMATCH, VerdictKind.NO_EXECUTION, VerdictKind.OVERRUNNING}
+    {
+        VerdictKind.STATUS_MISMATCH,
+        VerdictKind.NO_EXECUTION,
+        VerdictKind.OVERRUNNING,
+        VerdictKind.SLOW,
+        VerdictKind.LOW_SUCCESS_RATE,
+    }
 )
 
 
@@ -160,6 +191,8 @@ class Verdict(NamedTuple):
     """Documented spelling, or "No execution found"."""
     reason: str = ""
     """One line on why, for people."""
+    measured: str = ""
+    """What was measured of durations and successes, for people; empty: nothing."""
     execution: Execution | None = None
     """The execution that was judged."""
     still_running: Execution | None = None

@@ -6,6 +6,8 @@
 | `Running`, longer than `max_runtime_minutes`                 | `overrunning`     |
 | status among the expected ones                               | `ok`              |
 | any other status                                             | `status_mismatch` |
+| ok, but slower than `max_duration_factor` allows             | `slow`            |
+| ok, but fewer of the window than `min_success_rate`          | `low_success_rate`|
 | the log cannot answer, or has not recorded for a window yet  | `unknown`         |
 """
 
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from monitoring.core.measures import measure
 from monitoring.core.statuses import FINISHED, NO_EXECUTION, NOT_STARTED, Status, either
 from monitoring.core.values import (
     Evidence,
@@ -39,6 +42,7 @@ def is_plainly_ok(rule: Rule, latest: Execution | None, now: datetime) -> bool:
         and latest.status in rule.expected_statuses
         and latest.status in FINISHED
         and latest.started_at >= rule.window_start(now)
+        and not rule.measures
     )
 
 
@@ -55,6 +59,18 @@ def judge(rule: Rule, evidence: Evidence, now: datetime) -> Verdict:
         return _unknown(evidence.unusable)
     window_start = rule.window_start(now)
     candidate = _candidate(rule, evidence, window_start)
+    found = _by_status(rule, evidence, candidate, window_start, now)
+    return measure(rule, evidence, found, candidate, now) if rule.measures else found
+
+
+def _by_status(
+    rule: Rule,
+    evidence: Evidence,
+    candidate: Execution | None,
+    window_start: datetime,
+    now: datetime,
+) -> Verdict:
+    """Say what the documented rows of the table find."""
     if (overrun := _overrunning(rule, candidate, evidence, now)) is not None:
         return overrun
     waits = _is_unsettled(candidate) and _waits_for_a_finish(rule)

@@ -61,6 +61,8 @@ def _row(entry: Rule) -> Row:
         "remind_hours": 0,
         "notify_on_recovery": False,
         "max_runtime_minutes": None,
+        "max_duration_factor": None,
+        "min_success_rate": None,
         "while_running": WhileRunning.JUDGE.value,
     }
 
@@ -132,6 +134,8 @@ def _obstacles(rule: MonitorRule, now: datetime) -> Iterable[str]:
         f"remind_hours is {_or_empty(rule.remind_hours)}, not 0": rule.remind_hours != 0,
         "notify_on_recovery is on": rule.notify_on_recovery,
         "max_runtime_minutes is set": rule.max_runtime_minutes is not None,
+        "max_duration_factor is set": rule.max_duration_factor is not None,
+        "min_success_rate is set": rule.min_success_rate is not None,
         "while_running is wait, not judge": rule.while_running != WhileRunning.JUDGE,
         f'context_field is "{rule.context_field}", not the default': _has_other_field(rule),
     }

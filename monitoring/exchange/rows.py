@@ -14,10 +14,12 @@ from typing import Any
 from monitoring.core.fields import (
     InvalidValueError,
     read_all_addresses,
+    read_duration_factor,
     read_lookback_hours,
     read_names,
     read_number,
     read_statuses,
+    read_success_rate,
     read_task_name,
     shown,
 )
@@ -141,6 +143,10 @@ def _number_or_null(value: object) -> float | None:
     return None if value is None else read_number(value, "a number or null")
 
 
+def _or_null(read: Reader) -> Reader:
+    return lambda value: None if value is None else read(value)
+
+
 def _while_running(value: object) -> str:
     choices = [str(choice.value) for choice in WhileRunning]
     if value not in choices:
@@ -185,6 +191,8 @@ READERS: dict[str, Reader] = {
     "remind_hours": _number_or_null,
     "notify_on_recovery": _yes_or_no,
     "max_runtime_minutes": _number_or_null,
+    "max_duration_factor": _or_null(read_duration_factor),
+    "min_success_rate": _or_null(read_success_rate),
     "while_running": _while_running,
     "snoozed_until": _moment_or_null,
 }

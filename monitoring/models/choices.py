@@ -29,6 +29,8 @@ class VerdictChoices(models.TextChoices):
     STATUS_MISMATCH = VerdictKind.STATUS_MISMATCH.value, _("Status mismatch")
     NO_EXECUTION = VerdictKind.NO_EXECUTION.value, _("No execution")
     OVERRUNNING = VerdictKind.OVERRUNNING.value, _("Overrunning")
+    SLOW = VerdictKind.SLOW.value, _("Slow")
+    LOW_SUCCESS_RATE = VerdictKind.LOW_SUCCESS_RATE.value, _("Low success rate")
     UNKNOWN = VerdictKind.UNKNOWN.value, _("Unknown")
     IN_PROGRESS = VerdictKind.IN_PROGRESS.value, _("In progress")
 

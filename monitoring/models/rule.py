@@ -17,10 +17,13 @@ from monitoring.core.fields import (
     InvalidValueError,
     read_addresses,
     read_context,
+    read_duration_factor,
     read_names,
     read_statuses,
+    read_success_rate,
 )
-from monitoring.core.values import MAX_LOOKBACK_HOURS
+from monitoring.core.statuses import FINISHED
+from monitoring.core.values import DURATION_FACTORS, MAX_LOOKBACK_HOURS, SUCCESS_RATES
 from monitoring.core.wording import said
 from monitoring.models.choices import VerdictChoices, WhileRunningChoices
 from monitoring.models.fields import ExactCharField
@@ -88,6 +91,18 @@ class MonitorRule(models.Model):
     max_runtime_minutes = models.FloatField(
         _("longest runtime in minutes"), null=True, blank=True, validators=[validate_positive]
     )
+    max_duration_factor = models.FloatField(
+        _("duration factor"),
+        null=True,
+        blank=True,
+        help_text=_("How many times its own 95th percentile an execution may take; empty: any."),
+    )
+    min_success_rate = models.FloatField(
+        _("lowest success rate in percent"),
+        null=True,
+        blank=True,
+        help_text=_("Share of the window's finished executions that must end as expected."),
+    )
     while_running = models.CharField(
         _("while it runs"),
         max_length=8,
@@ -127,6 +142,16 @@ class MonitorRule(models.Model):
                 name="monitoring_rule_max_runtime",
             ),
             models.CheckConstraint(
+                condition=Q(max_duration_factor__isnull=True)
+                | Q(max_duration_factor__range=DURATION_FACTORS),
+                name="monitoring_rule_duration_factor",
+            ),
+            models.CheckConstraint(
+                condition=Q(min_success_rate__isnull=True)
+                | Q(min_success_rate__range=SUCCESS_RATES),
+                name="monitoring_rule_success_rate",
+            ),
+            models.CheckConstraint(
                 condition=Q(while_running__in=WhileRunningChoices.values),
                 name="monitoring_rule_while_running",
             ),
@@ -161,7 +186,11 @@ class MonitorRule(models.Model):
             read_context(self.context_model, self.context_type, self.context_field)
         except InvalidValueError as error:
             errors["context_model"] = _refusal(*error.problems)
-        errors |= self._unbounded()
+        errors |= self._unbounded() | self._unmeasurable()
+        readable = not {"expected_statuses", "min_success_rate"} & set(errors)
+        if readable and self._counts_no_success():
+            text = _("Needs an expected status that ends an execution, such as Completed.")
+            errors["min_success_rate"] = ValidationError(text, "no_end")
         if errors:
             raise ValidationError(errors)
 
@@ -176,6 +205,25 @@ class MonitorRule(models.Model):
                 text, "too_long", {"most": MAX_RUNTIME_MINUTES}
             )
         return errors
+
+    def _unmeasurable(self) -> dict[str, Any]:
+        """Refuse what no execution could be measured by."""
+        errors: dict[str, Any] = {}
+        readers = {
+            "max_duration_factor": read_duration_factor,
+            "min_success_rate": read_success_rate,
+        }
+        for field, read in readers.items():
+            value = getattr(self, field)
+            try:
+                setattr(self, field, None if value is None else read(value))
+            except InvalidValueError as error:
+                errors[field] = _refusal(*error.problems)
+        return errors
+
+    def _counts_no_success(self) -> bool:
+        """Say that it wants a share of successes and expects no status that ends an execution."""
+        return self.min_success_rate is not None and FINISHED.isdisjoint(self.expected_statuses)
 
 
 class RuleState(models.Model):

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from monitoring.core.statuses import FINISHED, NOT_STARTED, Status
 from monitoring.core.values import (
+    DURATION_FACTORS,
     MAX_LOOKBACK_HOURS,
+    SUCCESS_RATES,
     ContextFilter,
     Evidence,
     Execution,
@@ -76,6 +78,8 @@ rules = st.builds(
     remind_hours=st.none() | st.just(0) | st.floats(0, 72),
     notify_on_recovery=st.booleans(),
     max_runtime_minutes=st.none() | st.floats(0, exclude_min=True, allow_infinity=False),
+    max_duration_factor=st.none() | st.floats(*DURATION_FACTORS),
+    min_success_rate=st.none() | st.floats(*SUCCESS_RATES),
     while_running=st.sampled_from(WhileRunning),
     snoozed_until=st.none() | moments,
     watched_since=st.none() | moments,
@@ -88,6 +92,9 @@ any_evidence = st.builds(
     latest_running=st.none() | executions(),
     waiting=waiting,
     log_since=st.none() | moments,
+    successes=st.lists(executions(), max_size=3)
+    | st.lists(executions(), min_size=1, max_size=1).map(lambda some: some * 30),
+    finished=st.dictionaries(st.sampled_from(sorted(FINISHED)), st.integers(0, 20)),
     unusable=st.just("") | st.just("the log failed"),
 )
 """Evidence whose parts need not agree with one another."""

@@ -17,6 +17,7 @@ from monitoring.core.verdicts import judge
 from tests.core.building import NOW, ago, execution, stored_rule
 from tests.core.strategies import evidence_of
 
+MISMATCH = VerdictKind.STATUS_MISMATCH
 LONG = ago(days=90)
 START = ago(days=2)
 LATE_RUN = {"while_running": WhileRunning.WAIT}
@@ -208,6 +209,46 @@ def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
         live = judge(replace(watched, watched_since=log_since), evidence_of(log), now)
         replayed = [kind for at, kind in found.changes if at <= now][-1]
         assert live.kind is replayed, now
+
+
+class TestWhatIsMeasured:
+    def test_a_slow_run_is_an_event_until_the_next(self) -> None:
+        found = replay(hourly(ran(10, minutes=50)), max_duration_factor=2)
+
+        (one,) = found.incidents
+        assert (one.verdict, one.current_status) == (VerdictKind.SLOW, "Running")
+        # Over the ten minutes it may take, at the next check.
+        assert one.opened_at == ago(hours=10) + timedelta(minutes=15)
+        assert one.resolved_at == ago(hours=9) + timedelta(minutes=5)
+        assert in_words(found) == "would have opened 1 event in 2 days: 1 failure; 2 messages"
+
+    def test_too_many_failures_are_one_until_they_leave_the_window(self) -> None:
+        failed = (ran(30, Status.STOPPED), ran(27, Status.STOPPED))
+        by_status = replay(hourly(*failed), lookback_hours=10)
+        found = replay(hourly(*failed), lookback_hours=10, min_success_rate=85)
+
+        assert [one.resolved_at for one in by_status.incidents] == [
+            ago(hours=29) + timedelta(minutes=5),
+            ago(hours=26) + timedelta(minutes=5),
+        ]
+        assert [one.resolved_at for one in found.incidents] == [
+            ago(hours=29) + timedelta(minutes=5),  # 9 of 10
+            ago(hours=20) + timedelta(minutes=5),
+        ]
+        kinds = [kind for _, kind in found.changes]
+        assert kinds[-3:] == [MISMATCH, VerdictKind.LOW_SUCCESS_RATE, VerdictKind.OK]
+
+    def test_nothing_is_while_too_few_runs_are_known(self) -> None:
+        few = [one for one in hourly(ran(40, minutes=50)) if one.started_at > ago(hours=50)]
+
+        assert replay(few, max_duration_factor=2).incidents == []
+
+    def test_runs_from_before_the_first_window_say_what_is_usual(self) -> None:
+        few = [one for one in hourly(ran(40, minutes=50)) if one.started_at > ago(hours=50)]
+        earlier = [ran(200 + age) for age in range(20, 0, -1)]
+
+        (one,) = replay([*earlier, *few], max_duration_factor=2).incidents
+        assert one.verdict is VerdictKind.SLOW
 
 
 class TestTheLog:

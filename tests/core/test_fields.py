@@ -18,9 +18,11 @@ from monitoring.core.fields import (
     is_address,
     read_addresses,
     read_context,
+    read_duration_factor,
     read_lookback_hours,
     read_names,
     read_statuses,
+    read_success_rate,
     read_task_name,
     shown,
     unique_addresses,
@@ -370,3 +372,32 @@ def test_a_context_model_is_an_app_and_a_model_and_nothing_else(model: Any) -> N
 )
 def test_half_a_context_is_refused(values: tuple[Any, ...], message: str) -> None:
     assert refusal(read_context, *values) == message
+
+
+# What is measured
+
+
+@pytest.mark.parametrize("value", [1, 1.5, 100], ids=str)
+def test_a_share_and_a_multiple_are_taken_between_their_bounds(value: float) -> None:
+    assert read_duration_factor(value) == read_success_rate(value) == float(value)
+
+
+@pytest.mark.parametrize("value", [0.9, 0, -1, 1000.5], ids=str)
+def test_a_multiple_of_the_usual_is_at_least_one(value: float) -> None:
+    assert refusal(read_duration_factor, value) == (
+        f"must be from 1 to 1000, got {value:g}: write how many times the usual duration is "
+        "allowed, such as 2"
+    )
+
+
+@pytest.mark.parametrize("value", [0.9, 0, -1, 100.5], ids=str)
+def test_a_share_is_a_percentage_and_no_fraction(value: float) -> None:
+    assert refusal(read_success_rate, value) == (
+        f"must be from 1 to 100, got {value:g}: write a percentage, such as 90 for 90 %"
+    )
+
+
+@pytest.mark.parametrize("read", [read_duration_factor, read_success_rate])
+@pytest.mark.parametrize("value", ["2", True, None, float("nan"), 10**400], ids=ascii)
+def test_what_is_no_number_is_no_measure(read: Callable[..., float], value: Any) -> None:
+    assert "must be a" in refusal(read, value)

@@ -53,6 +53,8 @@ def said(rule_: Rule, log: Evidence, kind: MessageKind = ALERT, **more: Any) -> 
         (MISMATCH, "[ALERT] hourly_data_sync Status Check Failed"),
         (MISSING, "[ALERT] hourly_data_sync Has Not Executed"),
         (OVERRUNNING, "[ALERT] hourly_data_sync Status Check Failed"),
+        (VerdictKind.SLOW, "[ALERT] hourly_data_sync Status Check Failed"),
+        (VerdictKind.LOW_SUCCESS_RATE, "[ALERT] hourly_data_sync Status Check Failed"),
         (UNKNOWN, "[ALERT] hourly_data_sync Cannot Be Checked"),
     ],
     ids=str,
@@ -332,6 +334,25 @@ def test_the_rule_its_context_and_its_incident_are_told() -> None:
             "It has been running for longer than the 30 minute(s) it is given.",
         ),
         (
+            evidence(
+                execution(started_at=ago(minutes=14), finished_at=NOW),
+                successes=[execution(started_at=ago(hours=9), finished_at=ago(hours=8.95))] * 50,
+            ),
+            ALERT,
+            {"max_duration_factor": 2},
+            "sync is slower than usual",
+            "It takes longer than the rule allows: it took 14 min; 95 % of the last 50 completed "
+            "runs took at most 3 min; the rule allows 2 times that.",
+        ),
+        (
+            evidence(execution(), finished={Status.COMPLETED: 7, Status.STOPPED: 3}),
+            ALERT,
+            {"min_success_rate": 90},
+            "sync fails too often",
+            "Fewer of its executions end as expected than the rule wants: 7 of 10 runs since "
+            "2026-03-10 10:30 UTC were Completed (70 %), the rule wants 90 %.",
+        ),
+        (
             evidence(unusable="the log failed"),
             ALERT,
             {},
@@ -346,7 +367,7 @@ def test_the_rule_its_context_and_its_incident_are_told() -> None:
             "The latest check found it Completed, as expected.",
         ),
     ],
-    ids=["no execution", "mismatch", "overrunning", "unknown", "recovery"],
+    ids=["no execution", "mismatch", "overrunning", "slow", "rate", "unknown", "recovery"],
 )
 def test_a_message_says_in_a_sentence_what_is_the_matter(
     log: Evidence, message: MessageKind, fields: dict[str, Any], headline: str, explanation: str

@@ -518,12 +518,14 @@ def test_an_unusable_log_is_never_an_alert_nor_an_ok(log: Evidence) -> None:
         (VerdictKind.STATUS_MISMATCH, True),
         (VerdictKind.NO_EXECUTION, True),
         (VerdictKind.OVERRUNNING, True),
+        (VerdictKind.SLOW, True),
+        (VerdictKind.LOW_SUCCESS_RATE, True),
         (VerdictKind.UNKNOWN, False),
         (VerdictKind.IN_PROGRESS, False),
     ],
     ids=str,
 )
-def test_three_kinds_of_verdict_are_failing(kind: VerdictKind, is_failing: bool) -> None:
+def test_five_kinds_of_verdict_are_failing(kind: VerdictKind, is_failing: bool) -> None:
     assert verdict(kind).is_failing is is_failing
 
 

@@ -68,6 +68,7 @@ class TestTheFile:
             alert_after=3,
             remind_hours=0.5,
             max_runtime_minutes=None,
+            min_success_rate=99.5,
             while_running="judge",
             snoozed_until=datetime(2026, 4, 1, 9, 30, tzinfo=UTC),
         )
@@ -97,6 +98,8 @@ class TestTheFile:
             '    "remind_hours": 0.5,\n'
             '    "notify_on_recovery": true,\n'
             '    "max_runtime_minutes": null,\n'
+            '    "max_duration_factor": null,\n'
+            '    "min_success_rate": 99.5,\n'
             '    "while_running": "judge"\n'
             "  }\n"
             "]\n"
@@ -142,6 +145,8 @@ class TestTheFile:
             lookback_hours=0.1,
             remind_hours=0,
             max_runtime_minutes=90.25,
+            max_duration_factor=2.5,
+            min_success_rate=90,
             notify_on_recovery=False,
             enabled=False,
             snoozed_until=datetime(2026, 4, 1, 9, 30, 0, 123456, tzinfo=UTC),
@@ -319,6 +324,18 @@ class TestAnImportIsRefusedWholeFor:
             ("remind_hours", -1, "Ensure this value is greater than or equal to 0. Got -1."),
             ("notify_on_recovery", "no", 'must be true or false, got "no"'),
             ("max_runtime_minutes", 0, "Must be greater than 0. Got 0."),
+            ("max_duration_factor", "2", 'must be a number, got "2"'),
+            (
+                "max_duration_factor",
+                0.5,
+                "must be from 1 to 1000, got 0.5: write how many times the usual duration is "
+                "allowed, such as 2",
+            ),
+            (
+                "min_success_rate",
+                0.9,
+                "must be from 1 to 100, got 0.9: write a percentage, such as 90 for 90 %",
+            ),
             ("while_running", "sometimes", 'must be "judge" or "wait", got "sometimes"'),
             ("while_running", [], 'must be "judge" or "wait", got []'),
             (
@@ -580,6 +597,8 @@ class TestExportingDocumentedArguments:
             ({"remind_hours": 6}, "remind_hours is 6, not 0"),
             ({"notify_on_recovery": True}, "notify_on_recovery is on"),
             ({"max_runtime_minutes": 5}, "max_runtime_minutes is set"),
+            ({"max_duration_factor": 2}, "max_duration_factor is set"),
+            ({"min_success_rate": 90}, "min_success_rate is set"),
             ({"while_running": "wait"}, "while_running is wait, not judge"),
             ({"snoozed_until": ago(hours=-1)}, "it is snoozed until 2026-03-10T13:00:00Z"),
             (

@@ -195,5 +195,7 @@ def test_an_event_keeps_what_the_rule_said_when_the_rule_is_gone(failing: Monito
         "remind_hours": 0,
         "notify_on_recovery": True,
         "max_runtime_minutes": 30,
+        "max_duration_factor": None,
+        "min_success_rate": None,
         "while_running": "wait",
     }

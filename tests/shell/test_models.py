@@ -54,6 +54,10 @@ REFUSED: list[tuple[str, type[models.Model], dict[str, Any]]] = [
     ("monitoring_rule_remind_hours", MonitorRule, {"remind_hours": 87_601}),
     ("monitoring_rule_max_runtime", MonitorRule, {"max_runtime_minutes": 0}),
     ("monitoring_rule_max_runtime", MonitorRule, {"max_runtime_minutes": -1}),
+    ("monitoring_rule_duration_factor", MonitorRule, {"max_duration_factor": 0.5}),
+    ("monitoring_rule_duration_factor", MonitorRule, {"max_duration_factor": 1001}),
+    ("monitoring_rule_success_rate", MonitorRule, {"min_success_rate": 0.9}),
+    ("monitoring_rule_success_rate", MonitorRule, {"min_success_rate": 101}),
     ("monitoring_rule_while_running", MonitorRule, {"while_running": "hope"}),
     ("monitoring_rule_context_whole", MonitorRule, {"context_model": "gap.Export"}),
     ("monitoring_rule_context_whole", MonitorRule, {"context_type": "wide"}),
@@ -268,6 +272,19 @@ class TestWhatCleanSays:
             ("max_runtime_minutes", math.nan, "Must be greater than 0."),
             ("max_runtime_minutes", math.inf, "Must be at most 5256000 (ten years)."),
             ("max_runtime_minutes", 1e300, "Must be at most 5256000 (ten years)."),
+            (
+                "max_duration_factor",
+                0.5,
+                "must be from 1 to 1000, got 0.5: write how many times the usual duration is "
+                "allowed, such as 2",
+            ),
+            ("max_duration_factor", math.nan, "must be a finite number, got NaN"),
+            (
+                "min_success_rate",
+                0.9,
+                "must be from 1 to 100, got 0.9: write a percentage, such as 90 for 90 %",
+            ),
+            ("min_success_rate", math.inf, "must be a finite number, got Infinity"),
             ("while_running", "hope", "Value 'hope' is not a valid choice."),
             ("name", "", "This field cannot be blank."),
             ("task_name", "", "This field cannot be blank."),
@@ -302,6 +319,13 @@ class TestWhatCleanSays:
     def test_of_half_a_context(self, values: dict[str, str], message: str) -> None:
         assert complaints(**values)["context_model"] == [message]
 
+    def test_of_a_share_of_successes_where_none_is_expected(self) -> None:
+        found = complaints(min_success_rate=90, expected_statuses=["Running", "Queued"])
+
+        assert found["min_success_rate"] == [
+            "Needs an expected status that ends an execution, such as Completed."
+        ]
+
     def test_of_a_name_that_is_taken(self) -> None:
         rule("sync", name="Nightly")
 
@@ -323,6 +347,8 @@ class TestWhatCleanSays:
             context_type="Hourly",
             remind_hours=0,
             max_runtime_minutes=5_256_000,
+            max_duration_factor=1.5,
+            min_success_rate=99.9,
         ).full_clean()
 
     def test_statuses_are_kept_in_the_documented_spelling_and_once(self) -> None:
@@ -373,6 +399,8 @@ DEFAULTS: dict[str, Any] = {
     "remind_hours": None,
     "notify_on_recovery": True,
     "max_runtime_minutes": None,
+    "max_duration_factor": None,
+    "min_success_rate": None,
     "while_running": "wait",
     "snoozed_until": None,
 }
