@@ -11,7 +11,7 @@ from monitoring import judging
 from monitoring.core.backtest import Backtest, backtest, check_times
 from monitoring.core.suggestion import Refusal, Suggestion, suggest
 from monitoring.core.values import Execution, Rule
-from monitoring.tasklogs.history import past
+from monitoring.tasklogs.history import completed_before, past
 
 DEFAULT_DAYS = 60
 DEFAULT_EVERY = timedelta(minutes=5)
@@ -28,10 +28,15 @@ class History:
     log_since: datetime | None
     left_out_before: datetime | None = None
     """There are more executions than are read; those before this were left out."""
+    completed_before: Sequence[Execution] = ()
+    """What says how long the first executions usually take, where a rule measures that."""
 
     def replay(self, rule: Rule) -> Backtest:
         """Say what a rule of the same task and context would have done."""
-        return backtest(rule, self.executions, self.checks, self.log_since)
+        executions = self.executions
+        if rule.max_duration_factor is not None:
+            executions = [*self.completed_before, *executions]
+        return backtest(rule, executions, self.checks, self.log_since)
 
     def suggest(self, rule: Rule, delay: timedelta | None = None) -> Suggestion | Refusal:
         """Suggest a window and a threshold; delay: as in `core.suggestion.suggest`."""
@@ -45,26 +50,29 @@ def history_of(
     every: timedelta = DEFAULT_EVERY,
     *,
     most: int = MOST_EXECUTIONS,
-    lookback_hours: float = 0,
+    beside: Rule | None = None,
 ) -> History:
-    """Read what a rule would have looked at; three queries, and one for each 10,000 contexts.
+    """Read what a rule would have looked at; four queries, and one for each 10,000 contexts.
 
     now: aware, UTC; the end of the time. every: between two checks. most: executions that are
-    read, the newest. lookback_hours: how far back another rule looks that is replayed over it.
+    read, the newest. beside: another rule of the same task and context that is replayed over it.
     Raises ContextError if the rule's context cannot be applied, TaskLogError if the settings name
     no usable log.
     """
     start = now - timedelta(days=days)
-    first = start - timedelta(hours=max(rule.lookback_hours, lookback_hours))
+    rules = [rule] if beside is None else [rule, beside]
+    first = start - timedelta(hours=max(one.lookback_hours for one in rules))
     executions, is_cut = past(rule, first, now, most)
     since, left_out = judging.recording_since(), None
     if is_cut:
-        left_out = since = executions[0].started_at if executions else now
+        left_out = since = first = executions[0].started_at if executions else now
+    measures = any(one.max_duration_factor is not None for one in rules)
     return History(
         executions=executions,
         checks=list(check_times(start, now, every)),
         log_since=since,
         left_out_before=left_out,
+        completed_before=completed_before(rule, first) if measures else (),
     )
 
 
@@ -101,10 +109,9 @@ def compare(
     """
     if stored is not None and _what_matters(stored) == _what_matters(edited):
         stored = None
-    lookback = stored.lookback_hours if stored is not None else 0
-    history = history_of(edited, now, days, most=most, lookback_hours=lookback)
-    before = history
-    if stored is not None and _watched(stored) != _watched(edited):
+    is_same = stored is not None and _watched(stored) == _watched(edited)
+    history = before = history_of(edited, now, days, most=most, beside=stored if is_same else None)
+    if stored is not None and not is_same:
         before = history_of(stored, now, days, most=most)
     return Comparison(
         history=history,
@@ -127,5 +134,7 @@ def _what_matters(rule: Rule) -> tuple[Any, ...]:
         rule.remind_hours,
         rule.notify_on_recovery,
         rule.max_runtime_minutes,
+        rule.max_duration_factor,
+        rule.min_success_rate,
         rule.while_running,
     )

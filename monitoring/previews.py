@@ -13,11 +13,13 @@ from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.statuses import NO_EXECUTION
 from monitoring.core.values import Rule, Verdict, VerdictKind, Waiting
+from monitoring.core.wording import Text as _
 from monitoring.models import MonitorRule
 from monitoring.people import superuser_addresses
 from monitoring.rendering import Mail
 from monitoring.rule_rows import Batch, read_instance
 
+_NOT_TOLD = _("what was measured stands in the task log, which you may not view")
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -48,6 +50,8 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
         verdict = verdict._replace(
             execution=None, still_running=None, last_known=None, waiting=Waiting()
         )
+        if verdict.measured:
+            verdict = verdict._replace(measured=_NOT_TOLD)
     is_example = not verdict.is_failing
     with rendering.mail_language():
         told = facts(

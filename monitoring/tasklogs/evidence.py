@@ -10,10 +10,17 @@ from functools import cache
 from typing import Any
 
 from monitoring import contexts
+from monitoring.core.measures import SAMPLES_READ
 from monitoring.core.statuses import FINISHED, NOT_STARTED, Status
 from monitoring.core.values import ContextFilter, Evidence, Execution, Rule, Waiting, WhileRunning
 from monitoring.core.verdicts import MAX_CLOCK_SKEW
 from monitoring.tasklogs.base import TaskLog
+from monitoring.tasklogs.measuring import (
+    completed_of_any_kind,
+    count_finished,
+    measure,
+    measured,
+)
 from monitoring.tasklogs.reading import Latest, executions, newest_of, oldest, waiting_of
 from monitoring.tasklogs.source import task_log
 
@@ -70,6 +77,8 @@ def gather(
         rule.key: found.evidence(rule.task_name, recording_since, waiting.get(rule.task_name))
         for rule in plain
     }
+    if any(rule.measures for rule in plain):
+        evidence |= measure(task_log(), plain, evidence, now)
     filtered = [rule for rule in rules if rule.context is not None]
     return evidence | _filtered_evidence(filtered, now, recording_since)
 
@@ -100,6 +109,10 @@ class _Found:
     latest: dict[Any, Execution] = field(default_factory=dict)
     finished: dict[Any, Execution] = field(default_factory=dict)
     running: dict[Any, Execution] = field(default_factory=dict)
+    successes: dict[Any, list[Execution]] = field(default_factory=dict)
+    """What completed, the newest start first, where a duration is measured."""
+    all: dict[Any, list[Execution]] = field(default_factory=dict)
+    """What began in the windows, where successes are counted."""
     unreadable: Mapping[str, str] = field(default_factory=dict)
     """Why a row of a task cannot be read, by task name."""
 
@@ -115,6 +128,11 @@ class _Found:
             log_since=log_since,
             unusable=self.unreadable.get(name, ""),
         )
+
+    def measured(self, key: Any, told: Evidence, rule: Rule, now: datetime) -> Evidence:
+        successes = self.successes.get(key, ()) if rule.max_duration_factor is not None else ()
+        finished = count_finished(rule, self.all.get(key, ()), now)
+        return measured(told, successes[:SAMPLES_READ], finished)
 
 
 def _plain_executions(rules: Sequence[Rule], now: datetime, latest: Latest) -> _Found:
@@ -172,15 +190,18 @@ def _filtered_evidence(
     unreadable: dict[str, str] = {}
     usable = [rule for group in groups.values() for rule in group]
     rows = _context_rows(log, usable, now, unreadable)
+    completed = completed_of_any_kind(log, usable, now)
     for (model, path), group in groups.items():
         try:
-            found = _by_type(model, path, group, rows)
+            found = _by_type(model, path, group, rows, completed)
         except contexts.ContextError as error:
             evidence.update((rule.key, Evidence(unusable=error.text)) for rule in group)
             continue
         found.unreadable = unreadable
         for rule in group:
-            evidence[rule.key] = found.evidence((rule.task_name, _context(rule).type), since)
+            key = rule.task_name, _context(rule).type
+            told = found.evidence(key, since)
+            evidence[rule.key] = found.measured(key, told, rule, now) if rule.measures else told
     return evidence
 
 
@@ -202,12 +223,20 @@ def _context_rows(
 
 
 def _by_type(
-    model: Any, path: str, rules: Sequence[Rule], rows: Sequence[tuple[str, Execution]]
+    model: Any,
+    path: str,
+    rules: Sequence[Rule],
+    rows: Sequence[tuple[str, Execution]],
+    completed: Sequence[tuple[str, Execution]],
 ) -> _Found:
     names = {rule.task_name for rule in rules}
     ours = [(context_id, one) for context_id, one in rows if one.task_name in names]
-    types = contexts.types_of(model, path, {context_id for context_id, _ in ours})
+    past = [(context_id, one) for context_id, one in completed if one.task_name in names]
+    types = contexts.types_of(model, path, {context_id for context_id, _ in (*ours, *past)})
     found = _Found()
+    found.successes = _grouped(past, types)
+    if any(rule.min_success_rate is not None for rule in rules):
+        found.all = _grouped(ours, types)
     for context_id, execution in ours:
         if context_id not in types:
             continue
@@ -218,6 +247,17 @@ def _by_type(
         if execution.status is Status.RUNNING:
             found.running.setdefault(key, execution)
     return found
+
+
+def _grouped(
+    rows: Iterable[tuple[str, Execution]], types: Mapping[str, str]
+) -> dict[Any, list[Execution]]:
+    """Return executions in their order, by task name and context type."""
+    grouped: dict[Any, list[Execution]] = {}
+    for context_id, one in rows:
+        if context_id in types:
+            grouped.setdefault((one.task_name, types[context_id]), []).append(one)
+    return grouped
 
 
 def _context(rule: Rule) -> ContextFilter:

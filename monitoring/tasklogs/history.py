@@ -11,11 +11,14 @@ from django.db.models import QuerySet, TextField, Value
 from django.db.models.functions import Cast
 
 from monitoring.contexts import resolve, types_of
+from monitoring.core.measures import SAMPLES_READ
 from monitoring.core.rhythm import Run
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Execution, Rule
+from monitoring.core.verdicts import MAX_CLOCK_SKEW
 from monitoring.models.raw_values import as_utc, utc_reader
 from monitoring.tasklogs.base import TaskLog, UnknownStatusError
+from monitoring.tasklogs.measuring import completed_of
 from monitoring.tasklogs.reading import executions
 from monitoring.tasklogs.seek import exact_name, start_sql
 from monitoring.tasklogs.source import task_log
@@ -219,6 +222,27 @@ def _status_or_none(log: TaskLog, stored: Any) -> Status | None:
         return log.status_of(stored)
     except UnknownStatusError:  # the rule's verdict says so
         return None
+
+
+def completed_before(rule: Rule, at: datetime) -> list[Execution]:
+    """Return the last executions that completed and a rule would have looked at, by start.
+
+    As many as say what is usual, of those that started before `at`.
+    Raises ContextError if the rule's context cannot be applied.
+    """
+    # What counts as no later than a time allows for clocks that differ.
+    found = completed_of(task_log(), rule, at - MAX_CLOCK_SKEW)
+    earlier = [one for one in _watched(rule, found) if one.started_at < at]
+    return earlier[:SAMPLES_READ][::-1]
+
+
+def _watched(rule: Rule, found: Sequence[tuple[str, Execution]]) -> list[Execution]:
+    """Return those of (context id, execution) that a rule watches."""
+    if rule.context is None:
+        return [one for _, one in found]
+    model, path = resolve(rule.context)
+    types = types_of(model, path, {context_id for context_id, _ in found})
+    return [one for context_id, one in found if types.get(context_id) == rule.context.type]
 
 
 def find_pk(task_id: str) -> Any:

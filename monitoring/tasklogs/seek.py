@@ -33,7 +33,9 @@ def newest(log: TaskLog, rows: models.QuerySet[Any], names: Iterable[str]) -> li
         return []
     connection = connections[rows.db]
     table, parameter = name_table(connection, wanted_names)
-    first = _of_wanted(log, rows, connection).order_by("-log_start", "-pk").values("pk")[:1]
+    first = (
+        named(log, rows, RawSQL("wanted.name", ())).order_by("-log_start", "-pk").values("pk")[:1]
+    )
     inner, parameters = first.query.get_compiler(connection=connection).as_sql()
     quote = connection.ops.quote_name
     meta: Any = log.model._meta
@@ -64,18 +66,24 @@ def start_sql(log: TaskLog, connection: Any, table: str) -> str:
     return columns[0] if len(columns) == 1 else f"COALESCE({', '.join(columns)})"
 
 
-def _of_wanted(log: TaskLog, rows: models.QuerySet[Any], connection: Any) -> models.QuerySet[Any]:
-    """Narrow rows to those of `wanted.name`, byte for byte, and so that an index is used."""
-    name = log.fields["task_name"]
+def named(log: TaskLog, rows: models.QuerySet[Any], name: Any) -> models.QuerySet[Any]:
+    """Narrow rows to those of a task, byte for byte, and so that an index is used.
+
+    name: a text, or SQL for one.
+    """
+    column = log.fields["task_name"]
+    connection = connections[rows.db]
     if not _folds_case(log, connection):
-        return rows.filter(**{name: RawSQL("wanted.name", ())})
+        return rows.filter(**{column: name})
     charset, collation = _written_in(
         connection.alias, log.model._meta.db_table, log.column("task_name")
     )
     # Both are words of the database's own.
-    by_index = RawSQL(f"CONVERT(wanted.name USING {charset}) COLLATE {collation}", ())  # noqa: S611
+    template = f"CONVERT(%(expressions)s USING {charset}) COLLATE {collation}"
+    value = name if isinstance(name, RawSQL) else models.Value(name)
+    by_index = models.Func(value, template=template, output_field=models.CharField())
     exact: models.QuerySet[Any] = rows.alias(log_name=exact_name(log))
-    return exact.filter(**{name: by_index, "log_name": RawSQL("wanted.name", ())})
+    return exact.filter(**{column: by_index, "log_name": name})
 
 
 def _folds_case(log: TaskLog, connection: Any) -> bool:
