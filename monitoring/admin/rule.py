@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ from monitoring.admin.exchange import RuleExchangeMixin
 from monitoring.admin.rule_discovery import RuleDiscovery
 from monitoring.admin.rule_filters import (
     AlertFilter,
+    LimitFilter,
     RecipientFilter,
     SnoozeFilter,
     VerdictFilter,
@@ -48,6 +49,7 @@ from monitoring.admin.rule_preview import RulePreview
 from monitoring.admin.strip import strip
 from monitoring.admin.timeline import RuleTimeline
 from monitoring.admin.warnings import warnings
+from monitoring.core.messages import number
 from monitoring.core.values import FAILING, VerdictKind
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
@@ -71,7 +73,15 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, Ru
         "lookback",
     )
     list_display_links = ("name_and_task",)
-    list_filter = (VerdictFilter, "enabled", AlertFilter, SnoozeFilter, TaskFilter, RecipientFilter)
+    list_filter = (
+        VerdictFilter,
+        "enabled",
+        AlertFilter,
+        SnoozeFilter,
+        LimitFilter,
+        TaskFilter,
+        RecipientFilter,
+    )
     search_fields = ("name", "task_name", "notify_to")
     search_help_text = _("Part of the rule's name, the task's name or an address.")
     fieldsets = (
@@ -83,6 +93,8 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, Ru
                     "expected_statuses",
                     "lookback_hours",
                     "max_runtime_minutes",
+                    "max_duration_factor",
+                    "min_success_rate",
                     "while_running",
                 )
             },
@@ -223,7 +235,9 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, Ru
 
     @admin.display(description=_("expected"))
     def expected(self, row: MonitorRule) -> str:
-        return statuses(row.expected_statuses)
+        limits = " · ".join(_limits(row))
+        expected = statuses(row.expected_statuses)
+        return format_html("{}{}", expected, below(aside(limits))) if limits else expected
 
     @admin.display(description=_("looks back"), ordering="lookback_hours")
     def lookback(self, row: MonitorRule) -> str:
@@ -253,6 +267,16 @@ class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, Ru
         fields = super().get_readonly_fields(request, obj)
         # A snooze is a permission of its own, however it is set.
         return fields if self.has_snooze_permission(request) else (*fields, "snoozed_until")
+
+
+def _limits(row: MonitorRule) -> Iterator[str]:
+    """Return what else than a status is expected of a task, in a few words each."""
+    if row.max_runtime_minutes is not None:
+        yield _("at most %s min") % number(row.max_runtime_minutes)
+    if row.max_duration_factor is not None:
+        yield _("at most %s times the usual") % number(row.max_duration_factor)
+    if row.min_success_rate is not None:
+        yield _("%s %% must succeed") % number(row.min_success_rate)
 
 
 def _ago(at: datetime) -> str:

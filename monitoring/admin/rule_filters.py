@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -51,6 +51,34 @@ class SnoozeFilter(ChoiceFilter):
             return queryset.filter(snoozed_until__gt=timezone.now())
         if self.value() == "no":
             return queryset.exclude(snoozed_until__gt=timezone.now())
+        return queryset
+
+
+class LimitFilter(ChoiceFilter):
+    """By what a rule limits beside the status of the latest execution."""
+
+    title = _("limit")
+    parameter_name = "limit"
+    fixed_choices = (
+        ("runtime", _("Longest runtime")),
+        ("duration", _("Times the usual duration")),
+        ("success", _("Success rate")),
+        ("none", _("None")),
+    )
+    fields: Mapping[str | None, str] = {
+        "runtime": "max_runtime_minutes",
+        "duration": "max_duration_factor",
+        "success": "min_success_rate",
+    }
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[MonitorRule]
+    ) -> QuerySet[MonitorRule]:
+        field = self.fields.get(self.value())
+        if field is not None:
+            return queryset.filter(**{f"{field}__isnull": False})
+        if self.value() == "none":
+            return queryset.filter(**{f"{name}__isnull": True for name in self.fields.values()})
         return queryset
 
 

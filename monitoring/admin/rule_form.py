@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.context_access import ContextRefusedError, User, require
 from monitoring.admin.display import in_words
 from monitoring.admin.fields import ListField, NumberInput
-from monitoring.core.fields import read_all_addresses, read_context, read_names, read_statuses
+from monitoring.core.fields import (
+    InvalidValueError,
+    read_all_addresses,
+    read_context,
+    read_duration_factor,
+    read_names,
+    read_statuses,
+    read_success_rate,
+)
 from monitoring.models import MonitorRule, TaskStatus
 from monitoring.models.rule import default_expected_statuses
 
@@ -58,6 +69,8 @@ class RuleForm(_Form):
             "expected_statuses",
             "lookback_hours",
             "max_runtime_minutes",
+            "max_duration_factor",
+            "min_success_rate",
             "while_running",
             "notify_to",
             "description",
@@ -80,6 +93,8 @@ class RuleForm(_Form):
             "context_field": _("Context field"),
             "context_type": _("Context type"),
             "max_runtime_minutes": _("Longest runtime, in minutes"),
+            "max_duration_factor": _("Slow from, times the usual"),
+            "min_success_rate": _("Lowest success rate, in percent"),
             "lookback_hours": _("Look back, in hours"),
             "alert_after": _("Alert after"),
             "remind_hours": _("Remind every, in hours"),
@@ -93,6 +108,14 @@ class RuleForm(_Form):
                 "24 to 25 for a daily one, 168 to 170 for a weekly one. 1.5 is 90 minutes."
             ),
             "max_runtime_minutes": _("Running for longer is a failure. Empty: no limit."),
+            "max_duration_factor": _(
+                "Usual is what 95 % of its last 50 completed runs did not exceed. 2: an execution "
+                "that takes more than twice that is a failure. Empty: no limit."
+            ),
+            "min_success_rate": _(
+                "Of all executions of the window that have finished, so many must have ended as "
+                "expected. Empty: only the latest counts."
+            ),
             "while_running": _("What to make of an execution that has not finished."),
             "description": _("Shown in the mail; a good place for a link to a runbook."),
             "alert_after": _("Failing checks in a row before the first message."),
@@ -107,9 +130,17 @@ class RuleForm(_Form):
             "description": forms.Textarea(attrs={"rows": 4}),
             "lookback_hours": NumberInput,
             "max_runtime_minutes": NumberInput,
+            "max_duration_factor": NumberInput,
+            "min_success_rate": NumberInput,
             "remind_hours": NumberInput,
             "context_model": forms.TextInput(attrs={"class": "vTextField"}),
         }
+
+    def clean_max_duration_factor(self) -> float | None:
+        return _measure(self.cleaned_data["max_duration_factor"], read_duration_factor)
+
+    def clean_min_success_rate(self) -> float | None:
+        return _measure(self.cleaned_data["min_success_rate"], read_success_rate)
 
     def _post_clean(self) -> None:
         # After the model's own clean(), which would take a refused context for half a one.
@@ -127,3 +158,12 @@ class RuleForm(_Form):
             require(context, self.user)
         except ContextRefusedError as refusal:
             self.add_error(refusal.field, in_words(refusal.text))
+
+
+def _measure(value: float | None, read: Callable[[object], float]) -> float | None:
+    """Return what was typed. Raises ValidationError in a sentence, as the other fields do."""
+    try:
+        return None if value is None else read(value)
+    except InvalidValueError as error:
+        text = capfirst("; ".join(map(in_words, error.problems)))
+        raise ValidationError(text, code="not_readable") from None

@@ -55,6 +55,28 @@ def test_rules_are_found_by_what_the_last_check_said(
     assert names(root, state=state) == found
 
 
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [("runtime", ["A"]), ("duration", ["B", "D"]), ("success", ["C", "D"]), ("none", ["E"])],
+)
+def test_rules_are_found_by_what_they_limit(root: Client, limit: str, found: list[str]) -> None:
+    rule("a", name="A", max_runtime_minutes=30)
+    rule("b", name="B", max_duration_factor=2)
+    rule("c", name="C", min_success_rate=90)
+    rule("d", name="D", max_duration_factor=3.5, min_success_rate=99.9)
+    rule("e", name="E")
+
+    assert names(root, limit=limit) == found
+    assert names(root, limit="sometimes") == ["A", "B", "C", "D", "E"]
+
+
+def test_the_list_of_rules_says_what_they_limit(root: Client) -> None:
+    rule("d", max_runtime_minutes=30, max_duration_factor=3.5, min_success_rate=99.9)
+
+    limits = "at most 30 min · at most 3.5 times the usual · 99.9 % must succeed"
+    assert limits in page_of(root, MonitorRule)
+
+
 def test_rules_are_found_by_their_task(root: Client) -> None:
     rule("sync", name="A")
     rule("synchronise", name="B")

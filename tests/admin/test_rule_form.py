@@ -34,6 +34,8 @@ def form(**changes: Any) -> dict[str, Any]:
         "expected_statuses": '["Completed"]',
         "lookback_hours": "1.5",
         "max_runtime_minutes": "",
+        "max_duration_factor": "",
+        "min_success_rate": "",
         "while_running": "wait",
         "notify_to": "[]",
         "description": "",
@@ -127,6 +129,8 @@ def test_a_rule_is_saved_as_it_was_filled_in(ed: Client) -> None:
         dependent_tasks='["report", "dashboard", ""]',
         description="Call them.",
         max_runtime_minutes="90",
+        max_duration_factor="2.5",
+        min_success_rate="90",
         while_running="judge",
         alert_after="3",
         remind_hours="0",
@@ -144,6 +148,7 @@ def test_a_rule_is_saved_as_it_was_filled_in(ed: Client) -> None:
     assert row.notify_to == ["a@example.com", "b@example.com"]
     assert row.dependent_tasks == ["report", "dashboard"]
     assert (row.lookback_hours, row.max_runtime_minutes, row.remind_hours) == (1.5, 90, 0)
+    assert (row.max_duration_factor, row.min_success_rate) == (2.5, 90)
     assert (row.alert_after, row.while_running, row.notify_on_recovery) == (3, "judge", False)
     assert row.snoozed_until == datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 
@@ -234,6 +239,19 @@ ALL_STATUSES = "Pending, Queued, Running, Completed, Stopped, Cancelled, Invalid
         ("lookback_hours", "1e400", NUMBER),
         ("max_runtime_minutes", "0", "Must be greater than 0."),
         ("max_runtime_minutes", "NaN", NUMBER),
+        (
+            "max_duration_factor",
+            "0.5",
+            "Must be from 1 to 1000, got 0.5: write how many times the usual duration is allowed, "
+            "such as 2",
+        ),
+        ("max_duration_factor", "NaN", NUMBER),
+        (
+            "min_success_rate",
+            "0.9",
+            "Must be from 1 to 100, got 0.9: write a percentage, such as 90 for 90 %",
+        ),
+        ("min_success_rate", "1e400", NUMBER),
         ("max_runtime_minutes", "1e400", NUMBER),
         ("remind_hours", "-1", "Ensure this value is greater than or equal to 0."),
         ("remind_hours", "nan", NUMBER),
@@ -265,6 +283,14 @@ def test_a_wrong_value_gets_one_error_at_its_field(
 
     assert found == {field.removesuffix("_0"): [message]}
     assert not MonitorRule.objects.exists()
+
+
+def test_a_share_of_successes_needs_a_success_to_expect(ed: Client) -> None:
+    found = errors(ed, min_success_rate="90", expected_statuses='["Running"]')
+
+    assert found == {
+        "min_success_rate": ["Needs an expected status that ends an execution, such as Completed."]
+    }
 
 
 def test_every_wrong_address_is_named(ed: Client) -> None:

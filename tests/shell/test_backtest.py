@@ -42,8 +42,15 @@ rules = st.fixed_dictionaries(
         "notify_on_recovery": st.booleans(),
         "while_running": st.sampled_from(["wait", "judge"]),
         "max_runtime_minutes": st.sampled_from([None, 15]),
+        "max_duration_factor": st.sampled_from([None, None, 1.5]),
+        "min_success_rate": st.sampled_from([None, None, 60, 95]),
     }
 )
+USUAL = [
+    Execution(-day, "sync", Status.COMPLETED, ago(days=day), ago(days=day, minutes=-10))
+    for day in range(25, 1, -1)
+]
+"""What completed before, in ten minutes each."""
 
 
 class TestAHistoryOfAnyKind(TestCase):
@@ -56,8 +63,10 @@ class TestAHistoryOfAnyKind(TestCase):
         for model in (Notification, AlertEvent, MonitorRun, MonitorRule, BackgroundTask):
             model._default_manager.all().delete()
         execution("heartbeat", started=ago(days=30))
+        for one in USUAL:
+            execution("sync", started=one.started_at, finished_at=one.finished_at)
         watched = rule("sync", notify_to=["ops@example.com"], **fields)
-        past = sorted(
+        past = USUAL + sorted(
             (
                 Execution(
                     number,
@@ -83,8 +92,8 @@ class TestAHistoryOfAnyKind(TestCase):
 
     def live(self, past: list[Execution], now: datetime) -> None:
         """Let the log be as it was at a time, and check."""
-        BackgroundTask.objects.filter(task_name="sync").delete()
-        for one in past:
+        BackgroundTask.objects.filter(task_name="sync", started_at__gt=ago(days=1)).delete()
+        for one in past[len(USUAL) :]:
             if one.started_at <= now:
                 is_over = one.finished_at is not None and one.finished_at <= now
                 execution(
@@ -146,6 +155,33 @@ class TestTheCommand:
             execution("sync", "Stopped", started=ago(days=day, hours=-1))
 
         assert "no events" in self.run(capsys, "--days", "3")
+
+    def test_takes_what_is_usual_from_before_the_days_it_replays(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync", lookback_hours=25, max_duration_factor=2)
+        for day in range(1, 30):
+            minutes = 50 if day == 2 else 10
+            finish = ago(days=day) + timedelta(minutes=minutes)
+            execution("sync", started=ago(days=day), finished_at=finish)
+
+        assert self.run(capsys, "--days", "3").splitlines() == [
+            "sync rule: would have opened 1 event in 3 days: 1 failure; 2 messages",
+            "  2026-03-08 12:25 to 2026-03-09 12:10 UTC: Running, 2 messages",
+        ]
+
+    def test_takes_the_usual_of_a_kind_from_that_kind(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        hourly = IngestorSession.objects.create(ingestor_type="Hourly")
+        context = {"context_model": "gap.IngestorSession", "context_type": "Hourly"}
+        rule("sync", lookback_hours=30, max_duration_factor=2, **context)
+        for day in range(1, 30):
+            finish = ago(days=day) + timedelta(minutes=50 if day == 2 else 10)
+            execution("sync", started=ago(days=day), finished_at=finish, context_id=str(hourly.pk))
+            execution("sync", started=ago(days=day, hours=1), finished_at=ago(days=day))
+
+        assert "would have opened 1 event in 3 days" in self.run(capsys, "--days", "3")
 
     def test_is_json_if_asked(self, capsys: pytest.CaptureFixture[str], old_log: None) -> None:
         rule("sync", lookback_hours=48)

@@ -96,6 +96,12 @@ def filled(settings: Any) -> None:
     MonitorRule.objects.filter(name__endswith="5").update(
         context_model="gap.IngestorSession", context_type="files"
     )
+    MonitorRule.objects.filter(name__endswith="7").update(
+        max_duration_factor=100, min_success_rate=90
+    )
+    MonitorRule.objects.filter(name__endswith="15").update(
+        max_duration_factor=100, min_success_rate=90
+    )
     latest = data.newest_of_each(RULES)
     failing = MonitorRule.objects.filter(name__endswith="0").values("task_name")
     latest.filter(task_name__in=failing).update(status="Stopped")

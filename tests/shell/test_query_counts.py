@@ -212,6 +212,26 @@ def with_contexts_thresholds_and_failures(count: int) -> int:
     return queries
 
 
+def with_measures(count: int) -> int:
+    """Every rule limits durations and wants successes, half of them of a context type."""
+    ids = [str(number + 1) for number in range(count)]
+    IngestorSession.objects.bulk_create(
+        [IngestorSession(pk=int(pk), ingestor_type="files") for pk in ids]
+    )
+    fill_log(count, context_ids=ids, is_fine=True)
+    BackgroundTask.objects.update(finished_at=NOW)
+    store_rules(count, max_duration_factor=2, min_success_rate=90)
+    MonitorRule.objects.filter(name__in=names(count)[::2]).update(
+        context_model="gap.IngestorSession", context_type="files"
+    )
+    check()
+
+    queries, report = check(minutes=5)
+
+    assert report.counts["ok"] == count
+    return queries
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -224,6 +244,7 @@ def with_contexts_thresholds_and_failures(count: int) -> int:
         with_contexts,
         with_contexts_thresholds_and_failures,
         with_everything,
+        with_measures,
     ],
     ids=lambda case: case.__name__,
 )

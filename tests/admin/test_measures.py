@@ -1,0 +1,100 @@
+"""What the admin shows of durations and success rates that rules limit."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from monitoring.models import AlertEvent, MonitorRule
+from tests.admin.data import url
+from tests.admin.test_rule_form import form
+from tests.factories import ago, execution, rule
+from tests.shell.conftest import Monitor, clock, monitor, old_log
+
+__all__ = ["clock", "monitor", "old_log"]
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock", "old_log")]
+
+WINDOW = {"task_name": "sync", "lookback_hours": "240", "while_running": "judge"}
+
+
+def ran(minutes: float, days: float, status: str = "Completed") -> Any:
+    start = ago(days=days)
+    finish = start + timedelta(minutes=minutes)
+    return execution("sync", status, started=start, finished_at=finish)
+
+
+def panel(client: Client, **changes: str) -> str:
+    answer = client.post(url(MonitorRule, "preview"), form(**WINDOW, **changes))
+    assert answer.status_code == 200
+    return str(answer.json()["panel"])
+
+
+class TestThePreview:
+    def test_says_what_was_measured_although_all_is_well(self, root: Client) -> None:
+        for day in range(1, 22):
+            ran(3, day)
+
+        said = panel(root, max_duration_factor="2", min_success_rate="90")
+
+        assert '<span class="monitoring-badge monitoring-good">OK</span>' in said
+        assert (
+            "it took 3 min; 95 % of the last 20 completed runs took at most 3 min; the rule allows "
+            "2 times that; 10 of 10 runs since 2026-02-28 12:00 UTC were Completed (100 %), the "
+            "rule wants 90 %"
+        ) in said
+
+    def test_says_how_much_is_missing_before_anything_can_be_judged(self, root: Client) -> None:
+        for day in range(1, 5):
+            ran(3, day)
+
+        said = panel(root, max_duration_factor="2", min_success_rate="90")
+
+        assert "duration not judged yet: 3 of 20 runs" in said
+        assert "success rate not judged yet: 4 of 5 runs" in said
+
+    def test_says_that_an_execution_is_slow_and_shows_its_mail(self, root: Client) -> None:
+        for day in range(2, 23):
+            ran(3, day)
+        ran(14, 1)
+
+        said = panel(root, max_duration_factor="2")
+
+        assert '<span class="monitoring-badge monitoring-bad">Slow</span>' in said
+        assert "it took 14 min; 95 % of the last 21 completed runs" in said
+        assert "[ALERT] sync Status Check Failed" in said
+        assert "if it had not run" not in said
+
+    @pytest.mark.parametrize("days", [22, 4], ids=["slow", "not judged yet"])
+    def test_keeps_it_from_whoever_may_not_view_the_log(self, ed: Client, days: int) -> None:
+        for day in range(2, days):
+            ran(3, day)
+        ran(14, 1)
+
+        said = panel(ed, max_duration_factor="2", min_success_rate="90")
+
+        assert "what was measured stands in the task log, which you may not view" in said
+        assert "min;" not in said
+        assert "runs" not in said
+
+
+def test_an_event_and_the_timeline_name_the_verdict_and_the_limit(
+    root: Client, monitor: Monitor
+) -> None:
+    row = rule("sync", lookback_hours=240, min_success_rate=90, notify_to=["ops@example.com"])
+    for day in range(1, 9):
+        ran(3, day, "Stopped" if day in {3, 5} else "Completed")
+    monitor()
+    opened = AlertEvent.objects.get()
+
+    page = root.get(url(AlertEvent, "change", opened.pk)).content.decode()
+    assert "Low success rate" in page
+    assert "Lowest success rate in percent" in page
+    listed = root.get(url(AlertEvent, "changelist") + "?verdict__exact=low_success_rate")
+    assert [one.pk for one in listed.context["cl"].result_list] == [opened.pk]
+    drawn = root.get(url(MonitorRule, "timeline") + f"?rule={row.pk}&verdict=low_success_rate")
+    assert "Low success rate" in drawn.content.decode()
+    assert "Failing" in root.get(url(MonitorRule, "changelist")).content.decode()
