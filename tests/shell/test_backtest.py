@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -46,6 +46,18 @@ rules = st.fixed_dictionaries(
         "min_success_rate": st.sampled_from([None, None, 60, 95]),
     }
 )
+FIELDS = {
+    "lookback_hours": 1,
+    "alert_after": 1,
+    "remind_hours": 0,
+    "notify_on_recovery": True,
+    "while_running": "wait",
+}
+MEASURED = [
+    (start, 25 if start == 55 else 5, Status.STOPPED if start in {15, 25} else Status.COMPLETED)
+    for start in (*range(-35, 65, 10), *range(85, 135, 10))
+]
+"""Two of them fail, and a later one is slow."""
 USUAL = [
     Execution(-day, "sync", Status.COMPLETED, ago(days=day), ago(days=day, minutes=-10))
     for day in range(25, 1, -1)
@@ -55,6 +67,8 @@ USUAL = [
 
 class TestAHistoryOfAnyKind(TestCase):
     @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+    @example(history=MEASURED, fields=FIELDS | {"max_duration_factor": 1.5})
+    @example(history=MEASURED, fields=FIELDS | {"min_success_rate": 75})
     @given(history=runs, fields=rules)
     @pytest.mark.fault
     def test_is_replayed_as_the_checks_took_it(
