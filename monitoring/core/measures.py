@@ -28,6 +28,7 @@ FEWEST_FINISHED = 5
 """Of fewer finished executions, one failure is too great a share to say anything."""
 LEAST_LIMIT = timedelta(seconds=1)
 """Nothing shorter is slow: a few milliseconds double by themselves."""
+_NO_FINISH = _("duration not judged: the log does not say when it finished")
 _ROUNDING = 1e-6
 """What 99.9 percent of a number may be off as a float."""
 
@@ -147,6 +148,7 @@ def measure(
         for execution in _timed(found, candidate):
             its_pace = pace(execution, evidence.successes, now)
             if its_pace is None:
+                texts = [_NO_FINISH] if execution.status is Status.COMPLETED else texts
                 continue
             text = its_pace.in_words(rule.max_duration_factor)
             if its_pace.is_slow(rule.max_duration_factor):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 from playwright.sync_api import Locator, Page, expect
 
 from monitoring.models import MonitorRule
 from tests.admin.browser import in_browser, shoot, violations
 from tests.admin.data import url
-from tests.factories import rule
+from tests.factories import ago, execution, rule
 from tests.gap.models import IngestorSession
 
 pytestmark = in_browser
@@ -80,6 +81,8 @@ def test_every_error_of_the_form_is_put_right(page: Page, complaints: list[str])
     wrong_and_right = {
         "lookback_hours": ("0", "1.5"),
         "max_runtime_minutes": ("-1", "90"),
+        "max_duration_factor": ("0.5", "2.5"),
+        "min_success_rate": ("0.9", "90"),
         "alert_after": ("0", "2"),
         "remind_hours": ("-1", "4"),
         "snoozed_until_0": ("tomorrow", "2026-04-01"),
@@ -98,6 +101,8 @@ def test_every_error_of_the_form_is_put_right(page: Page, complaints: list[str])
         "notify_to": '"nobody" is not an e-mail address',
         "lookback_hours": "Must be greater than 0",
         "max_runtime_minutes": "Must be greater than 0",
+        "max_duration_factor": "Must be from 1 to 1000, got 0.5",
+        "min_success_rate": "Must be from 1 to 100, got 0.9: write a percentage, such as 90",
         "alert_after": "greater than or equal to 1",
         "remind_hours": "greater than or equal to 0",
         "snoozed_until": "Enter a valid date",
@@ -119,7 +124,27 @@ def test_every_error_of_the_form_is_put_right(page: Page, complaints: list[str])
 
     assert (row.expected_statuses, row.notify_to) == (["Stopped"], ["a@example.com"])
     assert (row.lookback_hours, row.max_runtime_minutes, row.remind_hours) == (1.5, 90, 4)
+    assert (row.max_duration_factor, row.min_success_rate) == (2.5, 90)
     assert (row.context_model, row.context_type) == ("gap.IngestorSession", "Hourly")
+
+
+def test_what_would_be_measured_is_shown_while_one_types(page: Page, complaints: list[str]) -> None:
+    for day in range(25):
+        start = ago(days=day, minutes=30)
+        execution("sync", started=start, finished_at=start + timedelta(minutes=3 if day else 14))
+    begin(page)
+    page.locator("[name=lookback_hours]").fill("240")
+    page.locator("[name=min_success_rate]").fill("90")
+    measured = page.locator("#monitoring-preview dd").filter(has_text="runs since")
+    expect(measured).to_contain_text("10 of 10 runs since")
+    shoot(page, "rule-form-measured-ok")
+
+    page.locator("[name=max_duration_factor]").fill("2")
+
+    expect(page.locator("#monitoring-preview .monitoring-bad").first).to_have_text("Slow")
+    expect(page.locator("#monitoring-preview")).to_contain_text("it took 14 min; 95 % of the last")
+    shoot(page, "rule-form-measured-slow")
+    assert violations(page, complaints) == []
 
 
 def test_a_context_is_chosen_from_what_is_there(page: Page) -> None:

@@ -29,6 +29,14 @@ def mails() -> dict[str, str]:
         execution(name, "Stopped", errors="OSError: no route to <host>", started=recently(20))
     rule("overruns", max_runtime_minutes=5, **OPS)
     execution("overruns", "Running", started=recently(50))
+    for name in ("slows", "flaps"):
+        for day in range(30):
+            start = recently(40) - timedelta(days=day)
+            end = start + timedelta(minutes=3 if day else 14)
+            status = "Stopped" if name == "flaps" and day % 3 == 1 else "Completed"
+            execution(name, status, started=start, finished_at=end)
+    rule("slows", max_duration_factor=2, **OPS)
+    rule("flaps", min_success_rate=90, lookback_hours=240, **OPS)
     rule("missing", dependent_tasks=["report"], **OPS)
     execution("missing", "Queued", started_at=None, submitted_at=recently(30))
     rule("vanished", context_model="gap.Gone", context_field="x", context_type="y", **OPS)
@@ -49,6 +57,8 @@ def test_axe_finds_nothing_wrong_with_any_mail_in_light_or_dark(page: Page) -> N
     assert set(found) >= {
         "alert-mismatch",
         "alert-overruns",
+        "alert-slows",
+        "alert-flaps",
         "alert-missing",
         "alert-vanished",
         "reminder-reminds",

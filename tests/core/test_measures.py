@@ -153,8 +153,11 @@ class TestADuration:
 
         assert (found.kind, found.measured) == (OK, "")
 
-    def test_of_one_whose_finish_is_not_known_says_nothing(self) -> None:
-        assert timed(execution(), USUAL).measured == ""
+    def test_of_one_whose_finish_is_not_known_is_not_judged(self) -> None:
+        found = timed(execution(), USUAL)
+
+        assert found.kind is OK
+        assert found.measured == "duration not judged: the log does not say when it finished"
 
     def test_of_one_that_ended_before_it_began_is_none(self) -> None:
         assert timed(took(-5)).measured.startswith("it took 0 ms; ")
