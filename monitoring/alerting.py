@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from django.utils import translation
 
-from monitoring import dependents
+from monitoring import causes, dependents
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, Step
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.values import Rule, Verdict, VerdictKind
-from monitoring.core.wording import Remembered, Words
+from monitoring.core.wording import Remembered, Words, said
 from monitoring.dependents import Dependent, Health
 from monitoring.models import AlertEvent, Notification, NotificationState
 from monitoring.rendering import mail_language
@@ -44,6 +44,10 @@ class Decision:
     step: Step
     state: StateRow
     event: AlertEvent | None
+    cause: str = ""
+    """Why it probably fails; empty: there is no evidence of any cause, or nobody is told."""
+    told_cause: str = ""
+    """The same in the language of mails."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,6 +90,22 @@ def read_state(state: StateRow, event: AlertEvent | None) -> State:
             acknowledged_until=event.acknowledged_until,
         ),
     )
+
+
+def explain(decisions: Sequence[Decision], now: datetime, *, beat_asks: bool = False) -> None:
+    """Write into each decision why its rule probably fails, if people are to be told of it.
+
+    beat_asks: beat has sent the check, and therefore lives.
+    """
+    telling = [one for one in decisions if one.step.owed in _ABOUT_FAILURE]
+    found = causes.find([(one.rule, one.verdict) for one in telling], now, beat_asks=beat_asks)
+    with mail_language():
+        for one in telling:
+            if cause := found.get(one.rule.key):
+                one.cause, one.told_cause = cause.text, said(cause.text, translation)
+
+
+_ABOUT_FAILURE = frozenset({MessageKind.ALERT, MessageKind.REMINDER})
 
 
 def owed_messages(
@@ -161,6 +181,7 @@ def _facts(
         now,
         opened_at=event.opened_at if event else now,
         failing_checks=decision.step.failing_checks,
+        cause=decision.told_cause,
         held_behind=_held_behind(event),
         not_checked_from=not_checked_from,
         dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),

@@ -62,7 +62,8 @@ def run_check(
         return report
     report.run_id = begun.run.pk
     report.not_checked_from = begun.run.not_checked_from
-    _Check(rule_set, now, begun, report).do()
+    beat_asks = bool(request and request.periodic_task)
+    _Check(rule_set, now, begun, report, beat_asks).do()
     return report
 
 
@@ -88,8 +89,11 @@ class _Deciding:
         now: datetime,
         recording_since: datetime | None,
         not_checked_from: datetime | None = None,
+        *,
+        beat_asks: bool = False,
     ) -> None:
         self.now = now
+        self.beat_asks = beat_asks
         self.recording_since = recording_since
         self.not_checked_from = not_checked_from
 
@@ -112,6 +116,7 @@ class _Deciding:
             _decision(rule, verdicts[rule.key], states[rule.key], events, upstreams, now)
             for rule in rest
         ]
+        alerting.explain(decisions, now, beat_asks=self.beat_asks)
         needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
         superusers = superuser_addresses() if needs_people else ()
         owed = alerting.owed_messages(decisions, now, superusers, self.not_checked_from)
@@ -160,8 +165,11 @@ def _decision(
 class _Check:
     """One check that writes: batch after batch, each in a transaction of its own."""
 
-    def __init__(self, rule_set: RuleSet, now: datetime, begun: Begun, report: Report) -> None:
+    def __init__(
+        self, rule_set: RuleSet, now: datetime, begun: Begun, report: Report, beat_asks: bool
+    ) -> None:
         self.rule_set, self.now, self.begun, self.report = rule_set, now, begun, report
+        self.beat_asks = beat_asks
         self.done_since = begun.done_since
         self._began = time.monotonic()
 
@@ -183,7 +191,8 @@ class _Check:
         self._mark_lost()
         in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
         since = in_transaction(judging.recording_since)
-        deciding = _Deciding(self.now, since, self.begun.run.not_checked_from)
+        gap = self.begun.run.not_checked_from
+        deciding = _Deciding(self.now, since, gap, beat_asks=self.beat_asks)
         for batch in self.rule_set.batches():
             self._check_part(batch, deciding)
         if self.report.notification_ids or self.begun.orphans or self.done_since:

@@ -39,6 +39,7 @@ _EVENT_UPDATES = (
     "alert_owed",
     "upstream",
     "rule_name",
+    "cause",
     "resolved_at",
     "resolution",
 )
@@ -166,6 +167,8 @@ def _found(decision: Decision, is_unreached: bool, now: datetime) -> dict[str, A
             "resolution": AlertEvent.Resolution.RECOVERED.value,
             "alert_owed": False,
         }
+    if step.owed is not None:
+        values["cause"] = decision.told_cause or _cause_before(decision)
     if step.upstream is not None:
         values["upstream_id"] = step.upstream.event_id
     if step.owed is MessageKind.ALERT:
@@ -186,6 +189,13 @@ def _found(decision: Decision, is_unreached: bool, now: datetime) -> dict[str, A
         "started_at": execution.started_at if execution else None,
         "finished_at": execution.finished_at if execution else None,
     }
+
+
+def _cause_before(decision: Decision) -> str:
+    """Return what was found while it could be found, unless the rule fails in another way now."""
+    event = decision.event
+    is_same = event is not None and event.verdict == decision.verdict.kind.value
+    return event.cause if event is not None and is_same else ""
 
 
 def _message(message: Owed, events: Mapping[str, int]) -> dict[str, Any]:

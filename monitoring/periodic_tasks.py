@@ -7,18 +7,19 @@ rules", and an object or a number would die inside beat where nobody looks.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
 from django.core.exceptions import ValidationError
-from django.db.models import Max
+from django.db.models import Max, Min, Q
 from django.db.models.signals import pre_save
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from monitoring import schedules
 from monitoring.core.arguments import Arguments, parse_arguments
+from monitoring.core.causes.facts import Beat, Schedule
 from monitoring.core.fields import shown
 from monitoring.core.values import Rule
 
@@ -172,6 +173,46 @@ def awaited_since(row: PeriodicTask) -> datetime | None:
     return changed if changed - row.last_run_at > _NOTED_WITHIN else None
 
 
+def schedules_of(task_names: Collection[str], names: Collection[str]) -> list[Schedule]:
+    """Return the periodic tasks that send one of these tasks or have one of these names."""
+    rows = PeriodicTask.objects.filter(Q(task__in=task_names) | Q(name__in=names)).order_by("pk")
+    columns = ("name", "task", "enabled", "date_changed", "expires", "expire_seconds")
+    return [Schedule(*values) for values in rows.values_list(*columns)]
+
+
+def look_at_beat(also_sent_at: datetime | None, now: datetime) -> Beat | None:
+    """Return when beat sent anything last and when it should have again, in three queries.
+
+    also_sent_at: what is known of it otherwise; beat notes only every three minutes what it has
+    sent. None if it was never seen to send anything, or nothing is to be sent regularly.
+    """
+    last = max((at for at in (last_sent(), also_sent_at) if at is not None), default=None)
+    if last is None:
+        return None
+    due = _next_due(last, now)
+    return None if due is None else Beat(last_sent_at=last, due_at=due)
+
+
+def _next_due(last: datetime, now: datetime) -> datetime | None:
+    """Return when, after `last`, something should have been sent at the latest.
+
+    A schedule counts from its last change on, if that came later.
+    """
+    rows = PeriodicTask.objects.filter(
+        Q(start_time__isnull=True) | Q(start_time__lte=last), enabled=True, one_off=False
+    ).exclude(expires__lte=now)
+    intervals = IntervalSchedule.objects.filter(periodictask__in=rows)
+    crontabs = CrontabSchedule.objects.filter(periodictask__in=rows)
+    changed = Min("periodictask__date_changed")
+    due: list[datetime | None] = [
+        max(last, one.changed) + one.schedule.run_every
+        for one in intervals.annotate(changed=changed)[:_MOST_DUE]
+    ]
+    for one in crontabs.annotate(changed=changed)[:_MOST_DUE]:
+        due.append(schedules.next_run(schedules.of(one), max(last, one.changed)))
+    return min((at for at in due if at is not None), default=None)
+
+
 def _refuse(instance: PeriodicTask, raw: bool = False, **_: Any) -> None:
     if raw:
         return  # loaddata: the system check reports it
@@ -207,3 +248,7 @@ def wait_after(name: str, at: datetime) -> timedelta | None:
 
 def _schedules_of(task_name: str, now: datetime) -> list[schedules.Schedule]:
     return [entry.schedule for entry in schedules.entries(now, [task_name])]
+
+
+_MOST_DUE = 200
+"""Different schedules that are asked when something was due: the most frequent decides."""

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 
 from django.utils import translation
 
-from monitoring import judging, rendering
+from monitoring import causes, judging, rendering
 from monitoring.core.incidents import MessageKind
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.statuses import NO_EXECUTION
 from monitoring.core.values import Rule, Verdict, VerdictKind, Waiting
 from monitoring.core.wording import Text as _
+from monitoring.core.wording import said
 from monitoring.models import MonitorRule
 from monitoring.people import superuser_addresses
 from monitoring.rendering import Mail
@@ -31,6 +32,8 @@ class Preview:
     recipients: tuple[str, ...]
     """Whom an alert would go to; empty: nobody, which is an error of every check."""
     mail: Mail
+    cause: str
+    """Why it probably fails; empty: it does not, or nothing tells."""
     is_example: bool
     """Nothing fails now: the mail is the one that a missing execution would cause."""
 
@@ -53,6 +56,8 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
         if verdict.measured:
             verdict = verdict._replace(measured=_NOT_TOLD)
     is_example = not verdict.is_failing
+    found = causes.find([(rule, verdict)], now).get(rule.key) if tells_log else None
+    cause = found.text if found else ""
     with rendering.mail_language():
         told = facts(
             rule,
@@ -61,12 +66,14 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
             now,
             opened_at=now,
             failing_checks=rule.alert_after,
+            cause=said(cause, translation),
             words=translation,
         )
     return Preview(
         verdict=verdict,
         recipients=resolve_recipients(rule.notify_to, superuser_addresses()),
         mail=rendering.render(told, None),
+        cause=cause,
         is_example=is_example,
     )
 

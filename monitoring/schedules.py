@@ -92,10 +92,15 @@ def read(row: PeriodicTask) -> Schedule | None:
     for kind in _MODELS:
         model = getattr(row, kind)
         if model is not None:
-            values = tuple(getattr(model, field) for field in _FIELDS[kind])
-            schedule = Schedule(kind, values, row.start_time, row.expires)
-            return schedule if _celery(kind, values) is not None else None
+            schedule = of(model)._replace(begins=row.start_time, ends=row.expires)
+            return schedule if _celery(kind, schedule.values) is not None else None
     return None
+
+
+def of(model: IntervalSchedule | CrontabSchedule | SolarSchedule) -> Schedule:
+    """Return a row of django-celery-beat's as plain values."""
+    kind = next(kind for kind, one in _MODELS.items() if isinstance(model, one))
+    return Schedule(kind, tuple(getattr(model, field) for field in _FIELDS[kind]))
 
 
 @lru_cache(maxsize=4096)

@@ -3,7 +3,7 @@
 | signal         | what is done                                                                  |
 |----------------|-------------------------------------------------------------------------------|
 | ready          | what a worker of this name was running before this process began, is marked   |
-| heartbeat sent | noted that it lives, once a minute at most                                    |
+| heartbeat sent | noted that it lives and which queues it consumes, once a minute at most       |
 | shutting down  | remembered, for its last heartbeat: a signal handler must not use a database  |
 | shutdown       | noted that it has ended in an orderly way, so that nobody takes it for dead   |
 
@@ -12,6 +12,7 @@ No handler ever raises. Without heartbeats a worker has no row, and is never mis
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -29,6 +30,10 @@ from monitoring.signal_handlers import connect as connect_handlers
 from monitoring.signal_handlers import quiet
 from monitoring.tasklogs.lost import mark_left_behind
 from monitoring.tasklogs.writer import attempt
+
+logger = logging.getLogger("monitoring.recorder")
+
+_MOST_QUEUES = 500
 
 
 class _Process:
@@ -86,7 +91,13 @@ def on_heartbeat_sent(sender: Any, **_: Any) -> None:
         return
     # Even if it cannot be written: the next attempt is due as late as the next success.
     _Process.said[node] = (now, is_stopping)
-    _store(lambda: _note_alive(node, now, now if is_stopping else None), WorkerHeartbeat)
+    values = {
+        "booted_at": _Process.began,
+        "seen_at": now,
+        "stopped_at": now if is_stopping else None,
+        "queues": _queues(sender),
+    }
+    _store(lambda: _note_alive(node, values), WorkerHeartbeat)
 
 
 @quiet
@@ -102,8 +113,25 @@ def on_worker_shutdown(sender: Any, **_: Any) -> None:
     _store(lambda: mine.update(stopped_at=timezone.now()), WorkerHeartbeat)
 
 
-def _note_alive(node: str, now: datetime, stopped_at: datetime | None) -> None:
-    values = {"booted_at": _Process.began, "seen_at": now, "stopped_at": stopped_at}
+def _queues(sender: Any) -> list[str] | None:
+    """Return by which names a worker knows the queues that it takes tasks from at the moment.
+
+    A message tells its routing key, which is the queue's name unless somebody set up an exchange
+    of another kind. None if the worker cannot be asked: that costs no heartbeat.
+    """
+    try:
+        names: set[str] = set()
+        for name, queue in list(sender.eventer.app.amqp.queues.consume_from.items()):
+            names |= {name, queue.routing_key}
+            names |= {binding.routing_key for binding in queue.bindings or ()}
+        told = sorted(storable(str(name), MAX_NAME) for name in names if name)
+    except Exception as error:  # of Celery's inside
+        logger.debug("the queues of a worker are not known: %s", error)
+        return None
+    return told[:_MOST_QUEUES]
+
+
+def _note_alive(node: str, values: dict[str, Any]) -> None:
     if WorkerHeartbeat.objects.filter(node=node).update(**values):
         return
     WorkerHeartbeat.objects.bulk_create(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from monitoring.conf import Settings
+from monitoring.core.causes import CAUSES
 from monitoring.core.incidents import TRANSITIONS, Action
 from monitoring.models import MonitorRule
 from monitoring.system_checks.messages import DOCS_PAGE, link
@@ -35,6 +36,15 @@ def test_the_table_of_events_is_the_one_the_code_decides_by() -> None:
     ]
 
     assert documented == decided
+
+
+def test_every_cause_is_documented_in_the_order_in_which_it_is_asked() -> None:
+    text = (ROOT / "docs" / "causes.md").read_text()
+    table = text.split("<!-- causes -->")[1].split("<!-- end -->")[0]
+
+    documented = [cells(line)[0].strip("`") for line in table.strip().splitlines()[2:]]
+
+    assert documented == list(CAUSES)
 
 
 def test_every_setting_is_documented_with_its_default() -> None:

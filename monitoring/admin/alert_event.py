@@ -138,6 +138,11 @@ class AlertEventAdmin(EventOperations):
     )
     inlines = (MessageInline,)
 
+    def get_export_resource_classes(self, request: HttpRequest) -> list[Any]:
+        hidden = () if may_view_executions(request) else ("cause",)
+        fields = tuple(name for name in self.export_fields if name not in hidden)
+        return self.resource_classes_of(fields)
+
     def get_fieldsets(self, request: HttpRequest, obj: AlertEvent | None = None) -> Any:
         what: list[Any] = [("task", "verdict_badge"), ("execution", "found")]
         what += [("started", "finished")]
@@ -145,7 +150,8 @@ class AlertEventAdmin(EventOperations):
         since += [("failing_checks", "told"), "all_messages"]
         was: list[Any] = [("watched_by", "expected"), ("lookback", "dependents")]
         if obj is not None:
-            what += ["cause"] if obj.cause else []
+            # It may quote the error of an execution.
+            what += ["cause"] if obj.cause and may_view_executions(request) else []
             if obj.resolved_at:
                 since[1:] = [("opened", "resolved"), ("failing_checks", "checked")]
                 since += [("told", "all_messages")]

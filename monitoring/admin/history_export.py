@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -69,7 +70,11 @@ class HistoryExport(ExportMixin, HistoryAdmin):  # type: ignore[misc]
         return has_file_pages() and self.has_view_permission(request)
 
     def get_export_resource_classes(self, request: HttpRequest) -> list[type[ModelResource]]:
-        options = {"fields": self.export_fields}
+        return self.resource_classes_of(self.export_fields)
+
+    def resource_classes_of(self, fields: Sequence[str]) -> list[type[ModelResource]]:
+        """Return what hands over these fields of each row."""
+        options = {"fields": fields}
         return [modelresource_factory(self.model, HistoryResource, meta_options=options)]
 
     def get_export_resource_fields_from_form(self, form: Any) -> None:

@@ -270,6 +270,7 @@ def _shown(found: Preview) -> dict[str, Any]:
         "reason": in_words(found.verdict.reason),
         "measured": in_words(found.verdict.measured),
         "execution": found.verdict.execution and described(found.verdict.execution),
+        "cause": in_words(found.cause),
         "recipients": found.recipients,
         "subject": found.mail.subject,
         "has_html": bool(found.mail.html_body),

@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.base import HistoryAdmin, OfOurLog, moment
-from monitoring.admin.display import Tone, badge, code
+from monitoring.admin.display import EMPTY, Tone, badge, code, listed
 from monitoring.conf import get_settings
 from monitoring.core.workers import Heartbeat, is_silent, limits
 from monitoring.models import WorkerHeartbeat
@@ -19,13 +19,16 @@ class WorkerAdmin(OfOurLog, HistoryAdmin):
     seen = moment("seen_at", _("last seen"))
     stopped = moment("stopped_at", _("stopped"))
 
-    list_display = ("state_badge", "name", "booted", "seen", "stopped")
+    list_display = ("state_badge", "name", "consumed", "booted", "seen", "stopped")
     list_display_links = ("name",)
     search_fields = ("node",)
     search_help_text = _("Part of the worker's name.")
     sortable_by = ("name",)
     fieldsets = (
-        (None, {"fields": (("id_of_worker", "state_badge"), "booted", "seen", "stopped")}),
+        (
+            None,
+            {"fields": (("id_of_worker", "state_badge"), "consumed", "booted", "seen", "stopped")},
+        ),
     )
 
     @admin.display(description=_("state"))
@@ -45,3 +48,8 @@ class WorkerAdmin(OfOurLog, HistoryAdmin):
     @admin.display(description=_("worker"))
     def id_of_worker(self, row: WorkerHeartbeat) -> str:
         return code(row.node)
+
+    @admin.display(description=_("queues"))
+    def consumed(self, row: WorkerHeartbeat) -> str:
+        """Return by which names it knows what it takes tasks from, as it told last."""
+        return listed(row.queues) if row.queues else EMPTY

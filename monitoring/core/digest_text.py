@@ -83,6 +83,8 @@ def _task_lines(task: Mapping[str, Any]) -> Iterator[str]:
     yield joined(["  ", joined(found, "; ")], "")
     if words := _line(task, "explanation"):
         yield f"  {words}"
+    if cause := _line(task, "cause"):
+        yield joined(["  ", _("Probable cause: {cause}", cause=cause)], "")
     if address := task.get("event_url"):
         yield f"  {address}"
 

@@ -9,12 +9,17 @@ from typing import Any
 
 from monitoring.core.incidents import MessageKind
 from monitoring.core.messages import iso
+from monitoring.core.texts import one_line, storable
 from monitoring.core.values import VerdictKind
 from monitoring.core.wording import ENGLISH, Text, Words, ngettext, said
 from monitoring.core.wording import Text as _
 
 MOST_TASKS = 100
 """Tasks that one digest lists."""
+
+
+MAX_CAUSE = 160
+"""Characters of a cause that it shows: the event has it whole."""
 
 
 class Topic(StrEnum):
@@ -90,6 +95,7 @@ def _task(event_id: int | None, facts: Mapping[str, Any]) -> dict[str, Any]:
     dependents: Sequence[str] = facts.get("dependent_tasks") or ()
     return {
         **{name: str(facts.get(name) or "") for name in _PER_TASK},
+        "cause": storable(one_line(str(facts.get("cause") or "")), MAX_CAUSE),
         "opened_at": facts.get("opened_at"),
         "dependents": len(set(dependents)),
         "event_id": event_id,

@@ -81,6 +81,7 @@ def facts(
     *,
     opened_at: datetime | None = None,
     failing_checks: int = 0,
+    cause: str = "",
     held_behind: str = "",
     not_checked_from: datetime | None = None,
     dependent_states: Sequence[Mapping[str, Any]] = (),
@@ -88,10 +89,10 @@ def facts(
 ) -> dict[str, Any]:
     """Return what one message says, as JSON values: the nine documented variables and more.
 
-    now: when the check was performed. opened_at: start of the incident. held_behind: the task
-    whose failure held this message back since then. not_checked_from: checks were missing from
-    here until now. dependent_states: task_name, state and since of each dependent task. words:
-    of the language that the texts among them are in.
+    now: when the check was performed. opened_at: start of the incident. cause: why it probably
+    fails. held_behind: the task whose failure held this message back since then.
+    not_checked_from: checks were missing from here until now. dependent_states: task_name, state
+    and since of each dependent task. words: of the language that the texts among them are in.
     """
     execution = verdict.execution
     known = verdict.last_known
@@ -132,6 +133,7 @@ def facts(
         "measured": said(verdict.measured, words),
         "opened_at": iso(opened_at),
         "failing_checks": failing_checks,
+        "cause": cause,
         "held_behind": held_behind,
         "held_since": iso(opened_at) if held_behind else None,
         "not_checked_from": iso(not_checked_from),
@@ -197,6 +199,7 @@ def plain_text(variables: Mapping[str, Any], words: Words = ENGLISH) -> str:
     lines = [
         str(known.get("headline", "")) or _("A task needs attention"),
         str(known.get("explanation", "")),
+        *([_("Probable cause: {cause}", cause=known["cause"])] if "cause" in known else []),
         "",
         _("Task: {task_name}", task_name=known.get("task_name", _NOT_KNOWN)),
         _("Current status: {status}", status=known.get("current_status", _NOT_KNOWN)),

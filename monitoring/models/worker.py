@@ -22,6 +22,13 @@ class WorkerHeartbeat(models.Model):
         blank=True,
         help_text=_("When it began to shut down in an orderly way."),
     )
+    # NULL also where a worker of an older release writes the row.
+    queues = models.JSONField(
+        _("queues"),
+        null=True,
+        blank=True,
+        help_text=_("What it takes tasks from: names and routing keys; empty: it has not told."),
+    )
 
     class Meta:
         verbose_name = _("worker")

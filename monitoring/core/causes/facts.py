@@ -14,7 +14,7 @@ from itertools import takewhile
 from statistics import median
 from typing import NamedTuple
 
-from monitoring.core.statuses import Status
+from monitoring.core.statuses import NOT_STARTED, Status
 from monitoring.core.texts import one_line
 from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
 from monitoring.core.workers import SEEN_EVERY, Heartbeat
@@ -73,6 +73,10 @@ class Message(NamedTuple):
     """The periodic task it was sent by."""
     ahead: int = 0
     """Executions that were sent to the same queue before it and wait as well."""
+
+    @property
+    def waits(self) -> bool:
+        return self.status in NOT_STARTED
 
     @property
     def at(self) -> datetime | None:

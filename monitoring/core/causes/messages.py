@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitoring.core.causes.facts import Facts, Message
 from monitoring.core.causes.wording import Why, moment, named
-from monitoring.core.statuses import NOT_STARTED, Status
+from monitoring.core.statuses import Status
 from monitoring.core.wording import Text, joined, ngettext
 from monitoring.core.wording import Text as _
 
@@ -25,6 +25,8 @@ def not_consumed(facts: Facts) -> Why:
             time=moment(last.last_at_work),
             worker=named(last.node),
         )
+    elif queue.workers_known == 1:
+        silence = _("the only worker heard of takes no tasks from there")
     else:
         silence = ngettext(
             "the {count} worker heard of takes no tasks from there",
@@ -73,7 +75,7 @@ def _holder(facts: Facts, message: Message) -> Text:
 
 def _waits(facts: Facts) -> Message | None:
     sent = facts.sent
-    return sent if sent is not None and sent.status in NOT_STARTED else None
+    return sent if sent is not None and sent.waits else None
 
 
 def _sent(message: Message) -> Text:

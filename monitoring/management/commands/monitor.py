@@ -217,6 +217,8 @@ class Command(BaseCommand):
         for failure in report.failures:
             name = failure["rule"] or failure["task_name"]
             self.stdout.write(self.style.ERROR(f"  FAILING  {name}: {failure['reason']}"))
+            if failure["cause"]:
+                self.stdout.write(f"           {failure['cause']}")
         for unknown in report.unknown:
             name = unknown["rule"] or unknown["task_name"]
             self.stdout.write(self.style.WARNING(f"  UNKNOWN  {name}: {unknown['reason']}"))

@@ -1,0 +1,234 @@
+"""The probable causes of what fails: the facts of one batch, read in a constant number of queries.
+
+Nothing here makes a check fail. What cannot be read is logged, and no cause rests on it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import router, transaction
+from django_celery_beat.models import PeriodicTask
+
+from monitoring import contexts, periodic_tasks
+from monitoring.conf import get_settings
+from monitoring.core.causes import Cause, probable_cause
+from monitoring.core.causes.facts import (
+    LONGEST_WAIT,
+    NO_PAST,
+    Beat,
+    Facts,
+    Listener,
+    Message,
+    Past,
+    Queue,
+    Schedule,
+)
+from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
+from monitoring.core.workers import Heartbeat
+from monitoring.models import WorkerHeartbeat
+from monitoring.tasklogs import clues, evidence
+from monitoring.tasklogs.clues import Unstarted
+
+logger = logging.getLogger("monitoring.causes")
+
+Failing = tuple[Rule, Verdict]
+
+
+def find(failing: Sequence[Failing], now: datetime, *, beat_asks: bool = False) -> dict[str, Cause]:
+    """Return the probable cause of each failing rule that has one, by rule key.
+
+    now: aware, UTC. beat_asks: beat has sent the check, and therefore lives. Never raises.
+    """
+    failing = [(rule, verdict) for rule, verdict in failing if verdict.is_failing]
+    if not failing:
+        return {}
+    known = _Known(now, failing)
+    _quietly(known.read_log, evidence.alias)
+    if any(rule.context is not None for rule, _ in known.missing):
+        _quietly(known.read_contexts, evidence.alias)
+    if known.missing:
+        _quietly(lambda: known.read_schedules(beat_asks), _beat_alias)
+    found = {rule.key: _cause(known, rule, verdict) for rule, verdict in failing}
+    return {key: cause for key, cause in found.items() if cause is not None}
+
+
+def _quietly(read: Callable[[], None], alias: Callable[[], str]) -> None:
+    """Read something that a cause may do without; a savepoint keeps the check's transaction."""
+    try:
+        with transaction.atomic(using=alias()):
+            read()
+    except Exception:  # whatever a database, a host's model or a schedule of beat's raises
+        logger.exception("facts for probable causes cannot be read")
+
+
+def _beat_alias() -> str:
+    return router.db_for_read(PeriodicTask)
+
+
+def _cause(known: _Known, rule: Rule, verdict: Verdict) -> Cause | None:
+    try:
+        return probable_cause(known.facts(rule, verdict))
+    except Exception:
+        logger.exception("the cause of rule %r cannot be told", rule.label)
+        return None
+
+
+@dataclass
+class _Known:
+    """What was read for the rules of one batch."""
+
+    now: datetime
+    failing: Sequence[Failing]
+    pasts: Mapping[Any, Past] = field(default_factory=dict)
+    """By primary key of the execution, as `senders`."""
+    senders: Mapping[Any, str] = field(default_factory=dict)
+    unstarted: Mapping[str, Unstarted] = field(default_factory=dict)
+    """By task name, as `ran`."""
+    ran: Mapping[str, tuple[str, Execution]] = field(default_factory=dict)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    """Those that messages wait in, by name."""
+    workers: Mapping[str, Heartbeat] = field(default_factory=dict)
+    types: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """By rule key: context id to the value that the rule looks at."""
+    schedules: Mapping[str, Sequence[Schedule]] = field(default_factory=dict)
+    """By the task they send."""
+    by_name: Mapping[str, Schedule] = field(default_factory=dict)
+    beat: Beat | None = None
+
+    @property
+    def missing(self) -> list[Failing]:
+        """Return the rules without an execution."""
+        return [pair for pair in self.failing if pair[1].kind is VerdictKind.NO_EXECUTION]
+
+    # Reading
+
+    def read_log(self) -> None:
+        """Read how executions fared before, what ran elsewhere, and what our own log tells."""
+        found = [one for _, verdict in self.failing if (one := _in_question(verdict)) is not None]
+        if found:
+            self.pasts = clues.pasts(found)
+        filtered = {rule.task_name for rule, _ in self.missing if rule.context is not None}
+        if filtered:
+            self.ran = clues.ran(filtered, self.now)
+        if get_settings().keeps_own_log:
+            self._read_own_log()
+
+    def _read_own_log(self) -> None:
+        """Read what only our own log can tell: messages, queues, workers, who has sent what."""
+        missing = self.missing
+        if missing:
+            earliest = min(rule.window_start(self.now) for rule, _ in missing)
+            since = min(earliest, self.now - LONGEST_WAIT)
+            self.unstarted = clues.unstarted({rule.task_name for rule, _ in missing}, since)
+        last = [verdict.last_known.pk for _, verdict in missing if verdict.last_known is not None]
+        if last:
+            self.senders = clues.senders(last)
+        names = {one.message.queue for one in self.unstarted.values() if one.message.waits}
+        if names or any(_in_question(verdict) is not None for _, verdict in self.failing):
+            self._read_workers(names)
+
+    def _read_workers(self, queues: set[str]) -> None:
+        rows = WorkerHeartbeat.objects.values_list("node", "queues", *Heartbeat._fields)
+        workers = [
+            Listener(node, Heartbeat(*heartbeat), tuple(told) if isinstance(told, list) else ())
+            for node, told, *heartbeat in rows
+        ]
+        self.workers = {one.node: one.heartbeat for one in workers}
+        running = clues.running_by_queue(queues) if queues else {}
+        self.queues = {
+            name: Queue(
+                running=running.get(name, 0),
+                listeners=tuple(one for one in workers if one.hears(name)),
+                workers_known=sum(bool(one.queues) for one in workers),
+            )
+            for name in queues
+        }
+
+    def read_contexts(self) -> None:
+        """Read which contexts other runs and messages of the tasks with a filter are for."""
+        groups: dict[Any, list[Rule]] = {}
+        for rule, _ in self.missing:
+            if rule.context is not None:
+                groups.setdefault(contexts.resolve(rule.context), []).append(rule)
+        for (model, path), rules in groups.items():
+            names = {rule.task_name for rule in rules}
+            ids = {self.ran[name][0] for name in names & self.ran.keys()}
+            ids |= {self.unstarted[name].context_id for name in names & self.unstarted.keys()}
+            found = contexts.types_of(model, path, ids)
+            self.types |= {rule.key: found for rule in rules}
+
+    def read_schedules(self, beat_asks: bool) -> None:
+        """Read what beat should have sent, and what it was last seen to send."""
+        names = {rule.task_name for rule, _ in self.missing}
+        messages = {one.message.sender for one in self.unstarted.values()}
+        found = periodic_tasks.schedules_of(names, {*self.senders.values(), *messages} - {""})
+        by_task: dict[str, list[Schedule]] = {}
+        for one in found:
+            by_task.setdefault(one.task_name, []).append(one)
+        self.schedules, self.by_name = by_task, {one.name: one for one in found}
+        if beat_asks or not any(one.sends(one.task_name, self.now) for one in found):
+            return
+        sent_at = clues.last_sent_by_beat() if get_settings().keeps_own_log else None
+        self.beat = periodic_tasks.look_at_beat(sent_at, self.now)
+
+    # Telling
+
+    def facts(self, rule: Rule, verdict: Verdict) -> Facts:
+        """Return what is known of one rule."""
+        found, last = _in_question(verdict), verdict.last_known
+        message = self._message(rule)
+        sender = self.senders.get(last.pk) if last is not None else None
+        elsewhere, elsewhere_type = self._elsewhere(rule)
+        return Facts(
+            now=self.now,
+            rule=rule,
+            verdict=verdict,
+            sender=sender,
+            schedules=self._schedules(rule, sender, message),
+            beat=self.beat,
+            message=message,
+            queue=self.queues.get(message.queue) if message is not None else None,
+            elsewhere=elsewhere,
+            elsewhere_type=elsewhere_type,
+            worker=self.workers.get(found.worker) if found is not None else None,
+            past=self.pasts.get(found.pk, NO_PAST) if found is not None else NO_PAST,
+        )
+
+    def _schedules(
+        self, rule: Rule, sender: str | None, message: Message | None
+    ) -> tuple[Schedule, ...]:
+        named = (self.by_name.get(name) for name in (sender, message and message.sender) if name)
+        ours = [*self.schedules.get(rule.task_name, ()), *(one for one in named if one is not None)]
+        return tuple(dict.fromkeys(ours))
+
+    def _message(self, rule: Rule) -> Message | None:
+        """Return the newest message of the task, if it is for the context that the rule watches."""
+        found = self.unstarted.get(rule.task_name)
+        if found is None or not self._is_of(rule, found.context_id):
+            return None
+        return found.message
+
+    def _elsewhere(self, rule: Rule) -> tuple[Execution | None, str]:
+        """Return what ran in the window for another context, and which one."""
+        context_id, found = self.ran.get(rule.task_name, ("", None))
+        types = self.types.get(rule.key)
+        # Where the contexts could not be read, nothing is known to be of another one.
+        if rule.context is None or found is None or types is None:
+            return None, ""
+        if found.started_at < rule.window_start(self.now) or self._is_of(rule, context_id):
+            return None, ""
+        return found, types.get(context_id, "")
+
+    def _is_of(self, rule: Rule, context_id: str) -> bool:
+        types = self.types.get(rule.key, {})
+        return rule.context is None or types.get(context_id) == rule.context.type
+
+
+def _in_question(verdict: Verdict) -> Execution | None:
+    """Return the execution that failed or still runs."""
+    return verdict.still_running or verdict.execution
