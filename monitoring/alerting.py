@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from django.utils import translation
 
 from monitoring import causes, dependents
+from monitoring.core.causes import Cause
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, Step
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
@@ -44,8 +45,8 @@ class Decision:
     step: Step
     state: StateRow
     event: AlertEvent | None
-    cause: str = ""
-    """Why it probably fails; empty: there is no evidence of any cause, or nobody is told."""
+    cause: Cause | None = None
+    """Why it probably fails; None: there is no evidence of any cause, or nobody is told."""
     told_cause: str = ""
     """The same in the language of mails."""
 
@@ -102,7 +103,7 @@ def explain(decisions: Sequence[Decision], now: datetime, *, beat_asks: bool = F
     with mail_language():
         for one in telling:
             if cause := found.get(one.rule.key):
-                one.cause, one.told_cause = cause.text, said(cause.text, translation)
+                one.cause, one.told_cause = cause, said(cause.text, translation)
 
 
 _ABOUT_FAILURE = frozenset({MessageKind.ALERT, MessageKind.REMINDER})

@@ -57,6 +57,22 @@ def find(failing: Sequence[Failing], now: datetime, *, beat_asks: bool = False) 
     return {key: cause for key, cause in found.items() if cause is not None}
 
 
+def is_beat_silent(now: datetime) -> bool | None:
+    """Say whether beat is silent; None: nobody can tell. now: aware, UTC. Never raises."""
+    try:
+        with transaction.atomic(using=_beat_alias()):
+            beat = _look_at_beat(now)
+    except Exception:
+        logger.exception("nobody can tell whether beat is silent")
+        return None
+    return beat is not None and beat.is_silent(now)
+
+
+def _look_at_beat(now: datetime) -> Beat | None:
+    sent_at = clues.last_sent_by_beat() if get_settings().keeps_own_log else None
+    return periodic_tasks.look_at_beat(sent_at, now)
+
+
 def _quietly(read: Callable[[], None], alias: Callable[[], str]) -> None:
     """Read something that a cause may do without; a savepoint keeps the check's transaction."""
     try:
@@ -171,10 +187,8 @@ class _Known:
         for one in found:
             by_task.setdefault(one.task_name, []).append(one)
         self.schedules, self.by_name = by_task, {one.name: one for one in found}
-        if beat_asks or not any(one.sends(one.task_name, self.now) for one in found):
-            return
-        sent_at = clues.last_sent_by_beat() if get_settings().keeps_own_log else None
-        self.beat = periodic_tasks.look_at_beat(sent_at, self.now)
+        if not beat_asks and any(one.sends(one.task_name, self.now) for one in found):
+            self.beat = _look_at_beat(self.now)
 
     # Telling
 

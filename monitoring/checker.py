@@ -12,6 +12,7 @@ from django.db import Error, connection
 
 from monitoring import (
     alerting,
+    beat,
     dependents,
     gathering,
     judging,
@@ -90,10 +91,11 @@ class _Deciding:
         recording_since: datetime | None,
         not_checked_from: datetime | None = None,
         *,
+        writes: bool = False,
         beat_asks: bool = False,
     ) -> None:
         self.now = now
-        self.beat_asks = beat_asks
+        self.writes, self.beat_asks = writes, beat_asks
         self.recording_since = recording_since
         self.not_checked_from = not_checked_from
 
@@ -103,7 +105,8 @@ class _Deciding:
         take_states: reads, and locks if it is meant to be written, the states of those.
         """
         now = self.now
-        noted = rule_states.read_unsettled(batch.rules, now)
+        noted = rule_states.read_unsettled([*batch.rules, beat.WATCH], now)
+        beat_state = noted.pop(beat.KEY, None)
         unsettled = {key for key, state in noted.items() if not state.is_fine}
         verdicts = judging.judge_batch(batch, now, self.recording_since, always=unsettled)
         unsettled |= {key for key, found in verdicts.items() if found.kind is not VerdictKind.OK}
@@ -117,6 +120,9 @@ class _Deciding:
             for rule in rest
         ]
         alerting.explain(decisions, now, beat_asks=self.beat_asks)
+        decisions += beat.watch(
+            decisions, beat_state, take_states, now, asks=self.beat_asks, writes=self.writes
+        )
         needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
         superusers = superuser_addresses() if needs_people else ()
         owed = alerting.owed_messages(decisions, now, superusers, self.not_checked_from)
@@ -192,7 +198,7 @@ class _Check:
         in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
         since = in_transaction(judging.recording_since)
         gap = self.begun.run.not_checked_from
-        deciding = _Deciding(self.now, since, gap, beat_asks=self.beat_asks)
+        deciding = _Deciding(self.now, since, gap, writes=True, beat_asks=self.beat_asks)
         for batch in self.rule_set.batches():
             self._check_part(batch, deciding)
         if self.report.notification_ids or self.begun.orphans or self.done_since:

@@ -124,7 +124,7 @@ def _failure(decision: Decision) -> dict[str, Any]:
         "lookback_hours": rule.lookback_hours,
         "started_at": iso(started_at),
         "reason": _why(verdict),
-        "cause": decision.cause,
+        "cause": decision.cause.text if decision.cause else "",
         "failing_checks": decision.step.failing_checks,
     }
 

@@ -40,6 +40,7 @@ from monitoring.admin.display import (
 )
 from monitoring.admin.event_messages import MessageInline
 from monitoring.admin.event_operations import EventOperations
+from monitoring.beat import KEY as BEAT
 from monitoring.models import AlertEvent, MonitorRule, Notification, WhileRunningChoices
 from monitoring.tasklogs.history import find_pk
 
@@ -213,6 +214,8 @@ class AlertEventAdmin(EventOperations):
             return link(self.admin_site, MonitorRule, row.rule_id, name)
         if row.rule_name:
             return format_html("{} {}", row.rule_name, aside(_("deleted")))
+        if row.key == BEAT:
+            return aside(_("the monitor itself, while others wait for it"))
         if row.periodic_task:
             return aside(_("JSON arguments of %s") % row.periodic_task)
         return aside(_("JSON arguments"))

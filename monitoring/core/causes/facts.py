@@ -25,6 +25,8 @@ BEAT_GRACE = timedelta(minutes=5)
 """How late beat may seem: django-celery-beat notes every three minutes what it has sent."""
 UNHEARD = 3 * SEEN_EVERY
 """How long a worker must have been silent to be told of as one that was last heard then."""
+BEAT_FORGOTTEN = timedelta(days=7)
+"""How late it is not silent any more, but replaced: its tables are those of another time."""
 _FEWEST_RUNS = 3
 """Completed runs that tell how long a task usually takes."""
 _CHANGES = re.compile(r"0x[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+", re.IGNORECASE)
@@ -57,6 +59,9 @@ class Beat(NamedTuple):
     """When the newest message that is known of was sent, of whichever task."""
     due_at: datetime
     """When the next one should have been."""
+
+    def is_silent(self, now: datetime) -> bool:
+        return BEAT_GRACE < now - self.due_at <= BEAT_FORGOTTEN
 
 
 class Message(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from monitoring.core.causes.facts import BEAT_GRACE, Facts, Schedule
+from monitoring.core.causes.facts import Facts, Schedule
 from monitoring.core.causes.wording import Why, lasting, moment, named
 from monitoring.core.wording import Text, joined
 from monitoring.core.wording import Text as _
@@ -61,7 +61,7 @@ def beat_silent(facts: Facts) -> Why:
     beat = facts.beat
     if beat is None or not _was_not_sent(facts) or not _is_scheduled(facts):
         return None
-    if facts.now <= beat.due_at + BEAT_GRACE:
+    if not beat.is_silent(facts.now):
         return None
     return _("Beat is silent"), _(
         "no periodic task is known to have been sent since {time}, and one was due at {due}",
