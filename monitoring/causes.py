@@ -144,7 +144,8 @@ class _Known:
         last = [verdict.last_known.pk for _, verdict in missing if verdict.last_known is not None]
         if last:
             self.senders = clues.senders(last)
-        names = {one.message.queue for one in self.unstarted.values() if one.message.waits}
+        waiting = [one.message for one in self.unstarted.values() if one.message.waits]
+        names = {message.queue for message in waiting if message.queue}
         if names or any(_in_question(verdict) is not None for _, verdict in self.failing):
             self._read_workers(names)
 

@@ -129,7 +129,7 @@ def hostile_rows() -> list[Any]:
         periodic_task_name=HOSTILE,
     )
     checked = run(rule_set=HOSTILE, error=HOSTILE, state="failed")
-    return [watched, opened, mail, ran, checked, worker(HOSTILE)]
+    return [watched, opened, mail, ran, checked, worker(HOSTILE, queues=[HOSTILE])]
 
 
 def bare_rows() -> list[Any]:

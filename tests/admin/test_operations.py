@@ -145,6 +145,18 @@ class TestThePreview:
         assert "Last executions" not in found["panel"]
         assert "Because of" not in found["panel"]
 
+    def test_tells_the_probable_cause_to_those_who_may_see_executions(
+        self, root: Client, ed: Client
+    ) -> None:
+        execution("sync", "Stopped", started=timezone.now(), errors="KeyError: '<balance>'")
+        address = reverse("admin:monitoring_monitorrule_preview")
+
+        seen, hidden = (who.post(address, PREVIEWED).json()["panel"] for who in (root, ed))
+
+        assert "<dt>Probable cause</dt><dd>It raised KeyError: &#x27;&lt;balance&gt;" in seen
+        assert "Probable cause" not in hidden
+        assert "balance" not in hidden
+
     @pytest.mark.parametrize("page", ["preview_mail", "test_mail"])
     def test_tells_of_an_error_in_its_mail_only_those_who_may_view_executions(
         self, ed: Client, page: str

@@ -389,3 +389,23 @@ def test_a_worker_says_how_it_does(root: Client, columns: dict[str, Any], state:
             page = body(root, address)
             assert f">{state}</span>" in page
             assert "celery@worker-1" in page
+
+
+def test_a_worker_says_what_it_takes_tasks_from(root: Client) -> None:
+    row = worker("celery@worker-1", queues=["celery", "reports"])
+
+    for page in pages_of(root, row):
+        assert "celery, reports" in page
+
+
+def test_the_event_of_beat_says_that_no_rule_watches_it(root: Client) -> None:
+    row = event("celery beat", key="beat")
+
+    for page in pages_of(root, row):
+        assert "the monitor itself, while others wait for it" in page
+
+
+def pages_of(client: Client, row: Any) -> list[str]:
+    """Return the list that a row stands in and its own page."""
+    addresses = url(type(row), "changelist"), url(type(row), "change", row.pk)
+    return [client.get(address).content.decode() for address in addresses]

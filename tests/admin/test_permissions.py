@@ -146,6 +146,20 @@ def test_who_may_not_view_events_messages_or_executions_sees_none_of_them_elsewh
     assert "Status mismatch" not in page
 
 
+def test_a_cause_which_may_quote_an_error_is_for_those_who_may_view_executions() -> None:
+    found = event("sync", cause="It raised KeyError: balance")
+    for permissions, may_view in (
+        (["view_alertevent"], False),
+        (["view_alertevent", "view_backgroundtask"], True),
+    ):
+        client = client_of(staff(f"eva-{may_view}", *permissions))
+        page = client.get(url(AlertEvent, "change", found.pk)).content.decode()
+        form = {"format": "0", "resource": "0"}
+        exported = client.post(url(AlertEvent, "export"), form).content.decode()
+
+        assert ("balance" in page, "balance" in exported) == (may_view, may_view)
+
+
 def test_a_filter_by_a_rule_does_not_tell_its_name_to_those_who_may_not_view_it() -> None:
     watched = rule("sync", name="Secret project")
     event("sync", rule=watched)

@@ -39,7 +39,7 @@ def cause(monitor: Monitor) -> Callable[[], str]:
 
     def check() -> str:
         monitor()
-        return AlertEvent.objects.open().get().cause
+        return AlertEvent.objects.open().get(rule__isnull=False).cause
 
     return check
 
@@ -156,6 +156,14 @@ class TestWhatTheLogTells:
             "It waits in the queue: sent at 2026-03-10 11:50:00 UTC to “reports”; behind 3 others "
             "that wait; 1 execution of this queue runs"
         )
+
+    def test_nothing_of_a_queue_that_is_not_known(self, cause: Any) -> None:
+        rule("sync")
+        unstarted("other", minutes=20, queue="")
+        execution("other", "Running")
+        unstarted("sync", queue="")
+
+        assert cause() == "It waits in the queue: sent at 2026-03-10 11:50:00 UTC"
 
     def test_of_the_newest_message_only(self, cause: Any) -> None:
         rule("sync")

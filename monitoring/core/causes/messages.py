@@ -43,7 +43,7 @@ def queued(facts: Facts) -> Why:
     parts = [_sent(message)]
     if message.status is Status.QUEUED and message.worker:
         parts.append(_holder(facts, message))
-    if message.ahead:
+    if message.queue and message.ahead:
         parts.append(
             ngettext(
                 "behind {count} other that waits",
