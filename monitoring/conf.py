@@ -71,6 +71,8 @@ class Settings:
     """More messages than this to one recipient from one check become one mail; rules only."""
     HEALTH_TOKEN: str = ""
     """Who asks `health/` must know it; empty: nobody is answered."""
+    METRICS_TOKEN: str = ""
+    """Who asks `metrics` must know it; empty: nobody is answered."""
     HEARTBEAT_URL: str = ""
     """Called after a complete check with nothing owed, so that somebody outside misses us."""
     RETENTION_DAYS: dict[str, int | None] = field(default_factory=lambda: dict(DEFAULT_DAYS))

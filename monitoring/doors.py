@@ -11,10 +11,11 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
-from monitoring import delivery, health, outbox, retention
+from monitoring import delivery, health, metrics, outbox, retention
 from monitoring.checker import run_check
 from monitoring.core.arguments import parse_arguments
 from monitoring.core.health import Facts
+from monitoring.core.metrics import Facts as MetricFacts
 from monitoring.delivery import Delivered
 from monitoring.reports import Report
 from monitoring.rulesets import select
@@ -78,6 +79,11 @@ def has_due() -> bool:
 def look() -> Facts:
     """Return what can be seen of the monitor itself."""
     return health.look(timezone.now())
+
+
+def measure() -> MetricFacts:
+    """Return what can be seen of the monitor itself, as numbers."""
+    return metrics.read(timezone.now())
 
 
 def send_heartbeat() -> bool:

@@ -40,8 +40,11 @@ def look(now: datetime) -> Facts:
     rules = MonitorRule.objects.filter(enabled=True).count()
     asked = _regularly_asked(tasks, rules > 0)
     checks = _regular_checks(asked, now)
-    owed = Notification.objects.to_deliver().order_by()
-    outbox = owed.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    # Not `to_deliver`: SQLite would first look for what is in no digest, nearly everything.
+    own_mail = Q(digest__isnull=True)
+    outbox = Notification.objects.owed().aggregate(
+        count=Count("pk", filter=own_mail), oldest=Min("created_at", filter=own_mail)
+    )
     # By primary key: nothing orders a large log by its last update.
     newest = BackgroundTask.objects.order_by("-pk").values_list("last_update", flat=True)
     return Facts(

@@ -2,7 +2,11 @@
 
 from django.urls import path
 
-from monitoring.views import health
+from monitoring.views import health, metrics
 
 app_name = "monitoring"
-urlpatterns = [path("health/", health, name="health")]
+urlpatterns = [
+    path("health/", health, name="health"),
+    # Without a slash at its end, as Prometheus has it everywhere.
+    path("metrics", metrics, name="metrics"),
+]

@@ -10,6 +10,8 @@ LONGEST_OWED = timedelta(minutes=30)
 """A message that is owed for longer means that delivery does not work."""
 _TOLERANCE = timedelta(minutes=5)
 DEFAULT_INTERVAL = timedelta(minutes=5)
+PROBLEMS = ("checks", "schedule", "beat", "outbox")
+"""Names of everything that can be wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +53,7 @@ class Problem:
     """One thing that is wrong."""
 
     name: str
-    """For programs: `checks`, `beat`, `outbox`."""
+    """For programs: one of `PROBLEMS`."""
     text: str
     """For people."""
 

@@ -9,7 +9,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Cast, StrIndex, Substr
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
@@ -226,6 +227,19 @@ class MonitorRule(models.Model):
         return self.min_success_rate is not None and FINISHED.isdisjoint(self.expected_statuses)
 
 
+class RuleStateQuerySet(models.QuerySet["RuleState"]):
+    def of_enabled_rules(self) -> RuleStateQuerySet:
+        """Return what is remembered of rules in force, with the rule's primary key as `rule_pk`.
+
+        A rule that has just been pointed elsewhere may have two until the old one is forgotten.
+        """
+        rest = Substr("key", len("rule:") + 1)
+        rule_pk = Cast(Substr(rest, 1, StrIndex(rest, Value(":")) - 1), models.BigIntegerField())
+        rules = MonitorRule.objects.filter(enabled=True).order_by().values("pk")
+        states = self.filter(key__startswith="rule:").annotate(rule_pk=rule_pk)
+        return states.filter(rule_pk__in=rules)
+
+
 class RuleState(models.Model):
     """What one check remembers for the next about one rule or one entry of JSON arguments.
 
@@ -240,6 +254,8 @@ class RuleState(models.Model):
     failing_checks = models.PositiveIntegerField(_("failing checks"), default=0)
     unknown_checks = models.PositiveIntegerField(_("unknown checks"), default=0)
     last_checked_at = models.DateTimeField(_("last checked at"), null=True, blank=True)
+
+    objects = RuleStateQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("rule state")

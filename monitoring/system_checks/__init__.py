@@ -13,6 +13,7 @@ from monitoring.system_checks.schedules import (
 )
 from monitoring.system_checks.settings import (
     check_context_settings,
+    check_metrics,
     check_sender,
     check_settings,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "check_double_schedules",
     "check_expiry",
     "check_index",
+    "check_metrics",
     "check_periodic_tasks",
     "check_recipients",
     "check_retention",

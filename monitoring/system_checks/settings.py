@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from django.conf import global_settings
@@ -54,5 +55,20 @@ def check_sender(**_: Any) -> Sequence[CheckMessage]:
             "monitoring.W108",
             f"alerts would come from {sender}, Django's default, which mail servers refuse",
             'Set MONITORING["FROM_EMAIL"] or DEFAULT_FROM_EMAIL to an address of yours.',
+        )
+    ]
+
+
+@register(Tags.compatibility)
+def check_metrics(**_: Any) -> Sequence[CheckMessage]:
+    """Warn if Prometheus is to be answered and its library is not there."""
+    settings, _complaints = read_settings(getattr(django_settings, "MONITORING", {}))
+    if not settings.METRICS_TOKEN or find_spec("prometheus_client") is not None:
+        return []
+    return [
+        warning(
+            "monitoring.W111",
+            'MONITORING["METRICS_TOKEN"] is set, but prometheus-client is not installed',
+            "pip install 'django-task-monitoring[prometheus]', or leave the setting out.",
         )
     ]

@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from monitoring import recorder, retention
+from monitoring import metrics, recorder, retention
 from monitoring.checker import run_check
 from monitoring.core.arguments import parse_arguments
 from monitoring.delivery import deliver
@@ -167,8 +167,18 @@ def exports() -> None:
     assert client.get(url(MonitorRun, "changelist")).status_code == 200
 
 
+def measures() -> None:
+    check()
+    # As if most of the log were older than what is counted.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "MOST_EXECUTIONS", EXECUTIONS // 10)
+        metrics.read(NOW)
+
+
 @pytest.mark.parametrize(
-    "run", [checks, recordings, delivery, pruning, pages, exports], ids=lambda run: run.__name__
+    "run",
+    [checks, recordings, delivery, pruning, pages, exports, measures],
+    ids=lambda run: run.__name__,
 )
 @pytest.mark.usefixtures("filled")
 def test_no_statement_reads_a_large_table_from_end_to_end(
