@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -21,10 +22,12 @@ from monitoring.models import (
     NotificationState,
 )
 from monitoring.recorder import is_ignored
-from monitoring.tasklogs.history import seen_names
+from monitoring.tasklogs.strangers import strangers
 
 MOST = 20
 """Lines of each part; the lists have the rest."""
+_AT_ONCE = 100
+"""Names that are asked for: a few of them may be ignored since."""
 _UNDELIVERED = [state.value for state in (*OWED, NotificationState.FAILED)]
 
 
@@ -60,7 +63,9 @@ def _last_run(now: Any) -> dict[str, Any]:
 
 
 def _failing(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:
-    rows = AlertEvent.objects.open().order_by("opened_at", "pk")[: MOST + 1]
+    # Not by the column itself: its index holds every event there ever was, the open ones last.
+    rows = AlertEvent.objects.open().order_by(Coalesce("opened_at", "opened_at"), "pk")
+    rows = rows.only("task_name", "verdict", "opened_at", "acknowledged_at", "acknowledged_until")
     return [
         {
             "task": row.task_name,
@@ -69,7 +74,7 @@ def _failing(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:
             "acknowledged": row.is_acknowledged(now),
             "url": url(site, AlertEvent, "change", row.pk),
         }
-        for row in rows
+        for row in rows[: MOST + 1]
     ]
 
 
@@ -87,8 +92,13 @@ def _snoozed(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:
 
 def _unwatched(site: admin.AdminSite) -> list[dict[str, Any]]:
     """Return tasks that have run and that no enabled rule names, by name."""
-    watched = set(
-        MonitorRule.objects.filter(enabled=True).values_list("task_name", flat=True).distinct()
-    )
-    names = [name for name in seen_names() if name not in watched and not is_ignored(name)]
+    enabled = MonitorRule.objects.filter(enabled=True).order_by()
+    watched = set(enabled.values_list("task_name", flat=True))
+    names: list[str] = []
+    page = strangers(watched, _AT_ONCE)
+    while page:
+        names += [name for name in page if not is_ignored(name)]
+        if len(names) > MOST or len(page) < _AT_ONCE:
+            break
+        page = strangers(watched, _AT_ONCE, page[-1])
     return [{"task": name, "url": url(site, MonitorRule, "add")} for name in names[: MOST + 1]]

@@ -73,7 +73,7 @@ def named(log: TaskLog, rows: models.QuerySet[Any], name: Any) -> models.QuerySe
     """
     column = log.fields["task_name"]
     connection = connections[rows.db]
-    if not _folds_case(log, connection):
+    if not folds_case(log, connection):
         return rows.filter(**{column: name})
     charset, collation = _written_in(
         connection.alias, log.model._meta.db_table, log.column("task_name")
@@ -86,7 +86,7 @@ def named(log: TaskLog, rows: models.QuerySet[Any], name: Any) -> models.QuerySe
     return exact.filter(**{column: by_index, "log_name": name})
 
 
-def _folds_case(log: TaskLog, connection: Any) -> bool:
+def folds_case(log: TaskLog, connection: Any) -> bool:
     """Say whether the database may take `sync` for `Sync`: MariaDB does, in a host's columns."""
     return connection.vendor == "mysql" and not log.is_own
 
@@ -95,7 +95,7 @@ def exact_name(log: TaskLog) -> Any:
     """Return the task's name as an expression that compares byte for byte."""
     connection = connections[log.alias]
     name = models.F(log.fields["task_name"])
-    if not _folds_case(log, connection):
+    if not folds_case(log, connection):
         return name
     collation = exact_collation(connection)
     template = f"CONVERT(%(expressions)s USING utf8mb4) COLLATE {collation}"

@@ -15,6 +15,7 @@ from monitoring import doors
 from monitoring.core.statuses import Status
 from monitoring.models import BackgroundTask, Notification
 from monitoring.tasklogs import history
+from monitoring.tasklogs.strangers import strangers
 from tests.factories import NOW, ago, execution, rule
 from tests.gap.models import IngestorSession
 from tests.shell.conftest import Monitor
@@ -148,6 +149,7 @@ class TestHistory:
             execution(name)
 
         assert history.seen_names() == ["report", "sync"]
+        assert strangers({"report"}, 5) == ["sync"]
 
     def test_finds_an_execution_by_the_id_of_its_task(self) -> None:
         row = execution("sync", task_id="task-900002")
