@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from monitoring import health
 from monitoring.admin.base import may_view, may_view_executions, url
+from monitoring.admin.day import ROWS_IN_OVERVIEW, picture
 from monitoring.admin.display import duration, instant
 from monitoring.models import (
     OWED,
@@ -45,6 +46,9 @@ def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
         parts["undelivered_url"] = f"{url(site, Notification, 'changelist')}?{query}"
     if may_view(request, MonitorRule):
         parts["snoozed"] = _snoozed(site, now)
+        parts["day"] = picture(request, site, 0, ROWS_IN_OVERVIEW)
+        parts["day_url"] = url(site, MonitorRule, "day")
+        parts["dependencies_url"] = url(site, MonitorRule, "dependencies")
         if may_view_executions(request):
             parts["unwatched"] = _unwatched(site)
             parts["may_add"] = request.user.has_perm("monitoring.add_monitorrule")

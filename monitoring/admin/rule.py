@@ -22,6 +22,7 @@ from monitoring.admin.base import (
     may_view,
     may_view_executions,
 )
+from monitoring.admin.day import RuleDay
 from monitoring.admin.display import (
     EMPTY,
     RULE_LABELS,
@@ -35,6 +36,7 @@ from monitoring.admin.display import (
     window,
 )
 from monitoring.admin.exchange import RuleExchangeMixin
+from monitoring.admin.graph import RuleGraph
 from monitoring.admin.rule_discovery import RuleDiscovery
 from monitoring.admin.rule_filters import (
     AlertFilter,
@@ -62,7 +64,15 @@ MOST_WARNINGS = 5
 
 
 @admin.register(MonitorRule)
-class RuleAdmin(RuleExchangeMixin, RuleOperations, RulePreview, RuleTimeline, RuleDiscovery):
+class RuleAdmin(
+    RuleExchangeMixin,
+    RuleOperations,
+    RulePreview,
+    RuleTimeline,
+    RuleDiscovery,
+    RuleDay,
+    RuleGraph,
+):
     form = RuleForm
     list_display = (
         "name_and_task",

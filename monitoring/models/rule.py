@@ -9,7 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Cast, StrIndex, Substr
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +24,7 @@ from monitoring.core.fields import (
     read_success_rate,
 )
 from monitoring.core.statuses import FINISHED
-from monitoring.core.values import DURATION_FACTORS, MAX_LOOKBACK_HOURS, SUCCESS_RATES
+from monitoring.core.values import DURATION_FACTORS, FAILING, MAX_LOOKBACK_HOURS, SUCCESS_RATES
 from monitoring.core.wording import said
 from monitoring.models.choices import VerdictChoices, WhileRunningChoices
 from monitoring.models.fields import ExactCharField
@@ -238,6 +238,16 @@ class RuleStateQuerySet(models.QuerySet["RuleState"]):
         rules = MonitorRule.objects.filter(enabled=True).order_by().values("pk")
         states = self.filter(key__startswith="rule:").annotate(rule_pk=rule_pk)
         return states.filter(rule_pk__in=rules)
+
+    def worst_first(self) -> RuleStateQuerySet:
+        """Order by how bad it is: failing for longest, not judged, in progress, fine."""
+        rank = Case(
+            When(verdict__in=FAILING, then=0),
+            When(verdict__in=("", VerdictChoices.UNKNOWN), then=1),
+            When(verdict=VerdictChoices.IN_PROGRESS, then=2),
+            default=3,
+        )
+        return self.order_by(rank, "-failing_checks", "pk")
 
 
 class RuleState(models.Model):

@@ -61,6 +61,8 @@ ADDRESSES = {
     "monitorrule_history": May(VIEWERS, VIEWERS, row="monitorrule"),
     "monitorrule_timeline": May(VIEWERS, query="?task_name=sync"),
     "monitorrule_discover": May(EDITORS, EDITORS),
+    "monitorrule_day": May(VIEWERS),
+    "monitorrule_dependencies": May(VIEWERS),
     "monitorrule_suggest": May(EDITORS, query="?field=task_name"),
     "monitorrule_preview": May(NOBODY, EDITORS),
     "monitorrule_preview_mail": May(NOBODY, EDITORS),

@@ -69,5 +69,8 @@ PAGES = (
     listed("notifications, reminders", Notification, "?kind__exact=reminder"),
     listed("notifications, search", Notification, "?q=nobody"),
     listed("checks", MonitorRun),
+    Page("the last day", lambda client: client.get(url(MonitorRule, "day"))),
+    Page("the last day, page 20", lambda client: client.get(url(MonitorRule, "day") + "?p=20")),
+    Page("dependencies", lambda client: client.get(url(MonitorRule, "dependencies"))),
     Page("overview", lambda client: client.get("/admin/monitoring/")),
 )
