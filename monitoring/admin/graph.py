@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from django import forms
@@ -113,6 +114,15 @@ class Line:
     """Lists that end behind it."""
 
 
+class Path(NamedTuple):
+    """The line of one edge."""
+
+    kind: str
+    """`bad` in the failing part, else `quiet`."""
+    turns_back: bool
+    path: str
+
+
 class RuleGraph(MonitoringAdmin):
     """Adds the page `dependencies/?task_name=…`."""
 
@@ -142,6 +152,7 @@ class RuleGraph(MonitoringAdmin):
             "around": around,
             "nodes": [nodes[name] for name in layout.places],
             "paths": _paths(layout, nodes),
+            "edge_kinds": ("bad", "quiet"),
             "lines": _lines(shown, nodes),
             "width": 2 * MARGIN + (layout.layers - 1) * COLUMN + WIDTH,
             "height": 2 * MARGIN + (layout.rows - 1) * ROW + HEIGHT,
@@ -209,27 +220,20 @@ def _failing() -> set[str]:
     return set(failing.values_list("task_name", flat=True))
 
 
-def _paths(layout: Layout, nodes: Mapping[str, Node]) -> list[tuple[str, str]]:
-    """Return (class, path) of each edge, from the side of one box to that of the other."""
-    struck = {State.FAILING, State.AFFECTED}
+def _paths(layout: Layout, nodes: Mapping[str, Node]) -> list[Path]:
+    """Return a line for each edge, from the side of one box to that of the other."""
+    edges = [(edge, False) for edge in layout.forward] + [(edge, True) for edge in layout.backward]
     paths = []
-    for backward, edges in ((False, layout.forward), (True, layout.backward)):
-        for name, after in edges:
-            one, other = nodes[name], nodes[after]
-            kind = "bad" if one.state in struck and other.state in struck else "quiet"
-            kind += " monitoring-edge-back" if backward else ""
-            x, y = one.x + WIDTH, one.y + HEIGHT // 2
-            end_y = other.y + HEIGHT // 2
-            # What leads back swings out over the boxes, so that it is not taken for the other way.
-            rise = -ROW if backward else 0
-            bend = (COLUMN - WIDTH) // 2
-            paths.append(
-                (
-                    kind,
-                    f"M{x} {y}C{x + bend} {y + rise} {other.x - bend} {end_y + rise} "
-                    f"{other.x} {end_y}",
-                )
-            )
+    for (name, after), turns_back in edges:
+        one, other = nodes[name], nodes[after]
+        is_struck = {one.state, other.state} <= {State.FAILING, State.AFFECTED}
+        x, y = one.x + WIDTH, one.y + HEIGHT // 2
+        end_y = other.y + HEIGHT // 2
+        # What leads back swings out over the boxes, so that it is not taken for the other way.
+        rise = ROW if turns_back else 0
+        bend = (COLUMN - WIDTH) // 2
+        path = f"M{x} {y}C{x + bend} {y - rise} {other.x - bend} {end_y - rise} {other.x} {end_y}"
+        paths.append(Path("bad" if is_struck else "quiet", turns_back, path))
     return paths
 
 
