@@ -149,7 +149,7 @@ def near(edges: Edges, first: Iterable[str], most: int) -> list[str]:
 def pick(edges: Edges, first: Iterable[str], most: int) -> list[str]:
     """Return at most so many names: those near the first, then what is left, what is near that."""
     found, both = _near(edges, first, most)
-    for name in both:
+    for name in sorted(both):
         if len(found) >= most:
             break
         if name not in found:
@@ -157,17 +157,14 @@ def pick(edges: Edges, first: Iterable[str], most: int) -> list[str]:
     return list(found)
 
 
-def _near(
-    edges: Edges, first: Iterable[str], most: int
-) -> tuple[dict[str, None], dict[str, list[str]]]:
-    """Return what is near, and every name in order with those at the other ends of its edges."""
-    both: dict[str, set[str]] = {name: set() for name in names_of(edges)}
+def _near(edges: Edges, first: Iterable[str], most: int) -> tuple[dict[str, None], Edges]:
+    """Return what is near, and every name with those at the other ends of its edges."""
+    both: dict[str, set[str]] = {}
     for name, some in edges.items():
+        both.setdefault(name, set()).update(some)
         for after in some:
-            both[name].add(after)
-            both[after].add(name)
-    ends = {name: sorted(both[name]) for name in sorted(both)}
-    return _walk(ends, sorted(set(first) & set(ends)), most), ends
+            both.setdefault(after, set()).add(name)
+    return _walk(both, sorted(set(first).intersection(both)), most), both
 
 
 def _walk(
@@ -180,7 +177,7 @@ def _walk(
         name = queue.popleft()
         if name not in found and name not in known:
             found[name] = None
-            queue.extend(edges.get(name, ()))
+            queue.extend(sorted(edges.get(name, ())))
     return found
 
 
