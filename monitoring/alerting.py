@@ -131,7 +131,9 @@ def owed_messages(
     with mail_language():
         words = Remembered(translation)
         for decision, kind in due:
-            recipients = resolve_recipients(decision.rule.notify_to, superusers)
+            recipients = resolve_recipients(
+                decision.rule.notify_to, superusers, decision.rule.channels
+            )
             if kind is MessageKind.RECOVERY and decision.event is not None:
                 recipients = tuple(told.get(decision.event.pk, ()))
             owed.append(

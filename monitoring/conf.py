@@ -7,7 +7,7 @@ misspelt setting never silently does nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from types import UnionType
@@ -17,9 +17,13 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 
+from monitoring.core.egress import read_allowed
 from monitoring.core.names import did_you_mean
 from monitoring.core.retention import DEFAULT_DAYS
 
+SHORTEST_KEY = 32
+LONGEST_CALL = 60
+"""Seconds, far below the time for which a message is claimed."""
 OWN_TASK_LOG = "monitoring.backgroundtask"
 
 
@@ -69,6 +73,12 @@ class Settings:
     """Hold the alert of a rule for up to an hour while a task it depends on has alerted."""
     DIGEST_ABOVE: int = 10
     """More messages than this to one recipient from one check become one mail; rules only."""
+    CHANNEL_KEYS: list[str] = field(default_factory=list)
+    """Long random texts that encrypt the addresses of channels, the first one; all decrypt."""
+    CHANNEL_PRIVATE_HOSTS: list[str] = field(default_factory=list)
+    """Hosts, addresses and networks that channels may call although they are not public."""
+    CHANNEL_TIMEOUT: int = 15
+    """Seconds before a channel that does not answer is given up; at most 60."""
     HEALTH_TOKEN: str = ""
     """Who asks `health/` must know it; empty: nobody is answered."""
     METRICS_TOKEN: str = ""
@@ -120,7 +130,10 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
         if key not in known:
             complaints.append(f"unknown key {key!r}{did_you_mean(str(key), known)}")
         elif not _fits(value, known[key]):
-            complaints.append(f"{key} must be {_TYPES[known[key]][1]}, got {value!r}")
+            shown = type(value).__name__ if key == "CHANNEL_KEYS" else repr(value)
+            complaints.append(f"{key} must be {_TYPES[known[key]][1]}, got {shown}")
+        elif key in _READERS and (complaint := _READERS[key](value)):
+            complaints.append(f"{key} {complaint}")
         elif key in _ADDRESSES and value and not value.startswith(("https://", "http://")):
             shown = repr(value) if key == "BASE_URL" else "something else"
             complaints.append(f"{key} must start with https:// or http://, got {shown}")
@@ -131,6 +144,31 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
         else:
             usable[key] = value
     return Settings(**usable), complaints
+
+
+def _about_keys(keys: Sequence[str]) -> str:
+    short = sum(len(key) < SHORTEST_KEY for key in keys)
+    return (
+        f"must hold texts of at least {SHORTEST_KEY} characters, {short} shorter" if short else ""
+    )
+
+
+def _about_hosts(hosts: Sequence[str]) -> str:
+    _, unreadable = read_allowed(hosts)
+    shown = ", ".join(map(repr, unreadable))
+    return f"must hold host names, addresses or networks, got {shown}" if unreadable else ""
+
+
+def _about_seconds(seconds: int) -> str:
+    return f"must be at most {LONGEST_CALL}, got {seconds}" if seconds > LONGEST_CALL else ""
+
+
+_READERS: dict[str, Callable[[Any], str]] = {
+    "CHANNEL_KEYS": _about_keys,
+    "CHANNEL_PRIVATE_HOSTS": _about_hosts,
+    "CHANNEL_TIMEOUT": _about_seconds,
+}
+"""What a value of the right type may still be wrong about."""
 
 
 def _fits(value: Any, wanted: str) -> bool:

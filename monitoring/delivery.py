@@ -1,6 +1,6 @@
 """From the outbox to the recipients: claim, render, send, settle.
 
-No database transaction is open while the mail server is spoken to.
+No database transaction is open while a server is spoken to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitoring import outbox
-from monitoring.channels.email import DeliveryError, Mailer
+from monitoring.channels.apprise import Caller
+from monitoring.channels.base import DeliveryError, Transport
+from monitoring.channels.email import Mailer
 from monitoring.models import Notification
 
 logger = logging.getLogger("monitoring.delivery")
@@ -35,14 +37,15 @@ class Delivered:
 
 
 def deliver(now: datetime, longest: timedelta = LONGEST_PASS) -> Delivered:
-    """Send everything that is due, over one connection, each recipient their own message.
+    """Send everything that is due, each recipient their own message.
 
     now: aware, UTC; the start of the pass. longest: it ends then, whatever is left. Never raises
-    for a message or a mail server: what was not sent stays in the outbox with its error.
+    for a message or a server: what was not sent stays in the outbox with its error. Mails go first,
+    and again after each message through a channel: none waits longer than for one call.
     """
-    with Mailer() as mailer:
-        delivery = _Pass(mailer, now, longest)
-        while delivery.send_batch():
+    with Mailer() as mailer, Caller() as caller:
+        delivery = _Pass(mailer, now, longest, caller)
+        while delivery.send_batch() or delivery.call_channel():
             pass
     return delivery.done
 
@@ -50,21 +53,28 @@ def deliver(now: datetime, longest: timedelta = LONGEST_PASS) -> Delivered:
 class _Pass:
     """One pass over the outbox."""
 
-    def __init__(self, mailer: Mailer, now: datetime, longest: timedelta = LONGEST_PASS) -> None:
-        self.mailer = mailer
+    def __init__(
+        self,
+        mailer: Mailer,
+        now: datetime,
+        longest: timedelta = LONGEST_PASS,
+        caller: Caller | None = None,
+    ) -> None:
+        self.mailer, self.caller = mailer, caller or Caller()
         self.done = Delivered()
         self._now, self._longest = now, longest
         self._began = time.monotonic()
+        self._last_called = ""
 
     def send_batch(self) -> bool:
-        """Claim and send a batch; return False if there is nothing more to do in this pass."""
+        """Claim and send a batch of mails; return False if there is nothing more to do for now."""
         token, rows = outbox.claim(self._clock())
         for index, row in enumerate(rows):
-            if self._clock() - self._now > self._longest:
+            if self._is_over():
                 outbox.hand_back(token, rows[index:], None, "")
                 return False
             try:
-                self._send(token, row)
+                self._send(self.mailer, token, row)
             except DeliveryError as error:
                 self._fail(token, row, error)
                 if error.connection_lost and (problem := self._reopen()):
@@ -72,10 +82,33 @@ class _Pass:
                     return False
         return bool(rows)
 
-    def _send(self, token: str, row: Notification) -> None:
+    def call_channel(self) -> bool:
+        """Claim and send one message of the channel whose turn it is; return False if none is due.
+
+        A channel that takes nothing costs one call: what else it owes waits as long.
+        """
+        name = "" if self._is_over() else outbox.next_channel(self._clock(), self._last_called)
+        if not name:
+            return False
+        self._last_called = name
+        token, rows = outbox.claim(self._clock(), name)
+        for row in rows:
+            try:
+                self._send(self.caller, token, row)
+            except DeliveryError as error:
+                self._fail(token, row, error)
+                if error.connection_lost:
+                    resting = outbox.let_channel_rest(row, str(error), self._clock())
+                    self.done.deferred += resting
+        return True
+
+    def _is_over(self) -> bool:
+        return self._clock() - self._now > self._longest
+
+    def _send(self, transport: Transport, token: str, row: Notification) -> None:
         if not row.text_body and not outbox.render(token, row):
             return  # it is gone, or somebody else's by now
-        self.mailer.send(row)
+        transport.send(row)
         outbox.settle_sent(token, row, self._clock())
         self.done.sent += 1
 

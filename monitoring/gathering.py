@@ -11,6 +11,7 @@ from django.db.models import Count, QuerySet
 from django.utils import translation
 
 from monitoring.conf import get_settings
+from monitoring.core.channels import channel_of
 from monitoring.core.digests import Topic, digest_facts, topic_of
 from monitoring.models import Notification, NotificationState
 from monitoring.rendering import mail_language
@@ -49,6 +50,7 @@ def release(runs: Sequence[int], now: datetime) -> list[int]:
         digest = Notification.objects.create(
             kind=facts["kind"],
             recipient=recipient,
+            channel=channel_of(recipient),
             subject=facts["subject"],
             facts=facts,
             run_id=runs[0],

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from monitoring.alerting import Decision, Outcome, Owed
 from monitoring.bulk import insert, replace
+from monitoring.core.channels import channel_of
 from monitoring.core.incidents import Action, MessageKind, Step
 from monitoring.core.values import Rule
 from monitoring.models import (
@@ -48,6 +49,7 @@ HOLD_LONGER = timedelta(minutes=2)
 _STATE_UPDATES = ("task_name", "verdict", "failing_checks", "unknown_checks", "last_checked_at")
 _SETTINGS = (
     "notify_to",
+    "channels",
     "description",
     "alert_after",
     "remind_hours",
@@ -80,7 +82,12 @@ def write(outcome: Outcome, now: datetime, run: MonitorRun) -> Written:
     events = _write_events(outcome.decisions, unreached, now)
     same = {"run_id": run.pk, "created_at": run.started_at, "next_attempt_at": _held_until(run)}
     rows = [
-        {**same, **_message(message, events), "recipient": recipient}
+        {
+            **same,
+            **_message(message, events),
+            "recipient": recipient,
+            "channel": channel_of(recipient),
+        }
         for message in outcome.owed
         for recipient in message.recipients
     ]

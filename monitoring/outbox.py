@@ -15,13 +15,15 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Min, Q
+from django.db.models import Min, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils import translation
 
 from monitoring import rendering
-from monitoring.channels.email import DeliveryError, sender
+from monitoring.channels.base import DeliveryError
+from monitoring.channels.email import sender
 from monitoring.core.messages import MAX_SUBJECT_LENGTH
-from monitoring.core.retries import Fault, after_failure
+from monitoring.core.retries import FIRST_WAIT, Fault, after_failure
 from monitoring.core.wording import Text as _
 from monitoring.core.wording import said
 from monitoring.models import DeliveryWakeup, Notification, NotificationState
@@ -39,21 +41,22 @@ LONGEST_SLEEP = timedelta(minutes=15)
 _SHORTEST_SLEEP = timedelta(seconds=5)
 
 
-def claim(now: datetime) -> tuple[str, list[Notification]]:
-    """Claim up to `BATCH_SIZE` due rows for this caller alone; return its token and the rows.
+def claim(now: datetime, channel: str = "") -> tuple[str, list[Notification]]:
+    """Claim due rows for this caller alone; return its token and the rows.
 
+    channel: claims one message that goes through it; empty: claims up to `BATCH_SIZE` mails.
     A conditional UPDATE decides who gets a row: another caller's comes too late and finds it
     claimed. Works the same on every database. Messages of one incident to one recipient are
     claimed one after another, in the order they were decided.
     """
     token = uuid.uuid4().hex
-    return token, in_transaction(lambda: _claim(token, now))
+    return token, in_transaction(lambda: _claim(token, now, channel))
 
 
-def _claim(token: str, now: datetime) -> list[Notification]:
-    due = Notification.objects.due(now)
+def _claim(token: str, now: datetime, channel: str) -> list[Notification]:
+    due = Notification.objects.due(now).filter(channel=channel)
     first = due.first_of_their_incident().order_by("pk")
-    pks = list(first.values_list("pk", flat=True)[:BATCH_SIZE])
+    pks = list(first.values_list("pk", flat=True)[: 1 if channel else BATCH_SIZE])
     if pks:
         due.filter(pk__in=pks).update(
             state=NotificationState.SENDING, claim=token, claimed_until=now + CLAIM
@@ -61,6 +64,33 @@ def _claim(token: str, now: datetime) -> list[Notification]:
     # Even if nothing was due: a claim whose commit lost the connection is found here.
     rows = Notification.objects.filter(claim=token).select_related("alert_event")
     return list(rows.order_by("pk"))
+
+
+def next_channel(now: datetime, after: str) -> str:
+    """Return a channel that has something due, in turn after another; empty: none has."""
+    due = Notification.objects.due(now).exclude(channel="").first_of_their_incident()
+    names = due.order_by("channel").values_list("channel", flat=True)
+    return names.filter(channel__gt=after).first() or (after and names.first()) or ""
+
+
+def let_channel_rest(tried: Notification, error: str, now: datetime) -> int:
+    """Let what else a channel owes wait as long as the message it did not take; return how much.
+
+    It counts as refused from now on: a channel that takes nothing for 48 hours is given up with all
+    that waits for it, and not message by message.
+    """
+    row = Notification.objects.filter(pk=tried.pk)
+    at = row.filter(state=NotificationState.PENDING).values_list("next_attempt_at", flat=True)
+    until = in_transaction(at.first) or now + FIRST_WAIT
+    waiting = Notification.objects.to_deliver().filter(
+        channel=tried.channel, state=NotificationState.PENDING, next_attempt_at__lt=until
+    )
+    since = Coalesce("refused_since", Value(now))
+    return in_transaction(
+        lambda: waiting.exclude(pk=tried.pk).update(
+            next_attempt_at=until, error=error, refused_since=since
+        )
+    )
 
 
 def render(token: str, row: Notification) -> bool:

@@ -71,7 +71,7 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
         )
     return Preview(
         verdict=verdict,
-        recipients=resolve_recipients(rule.notify_to, superuser_addresses()),
+        recipients=resolve_recipients(rule.notify_to, superuser_addresses(), rule.channels),
         mail=rendering.render(told, None),
         cause=cause,
         is_example=is_example,

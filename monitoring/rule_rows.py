@@ -13,6 +13,7 @@ from django.db import connections
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
+from monitoring.core.channels import read_channel_names
 from monitoring.core.fields import (
     InvalidValueError,
     read_addresses,
@@ -44,6 +45,7 @@ class RuleRow(NamedTuple):
     expected_statuses: str
     lookback_hours: float
     notify_to: str
+    channels: str
     dependent_tasks: str
     context_model: str
     context_field: str
@@ -59,7 +61,7 @@ class RuleRow(NamedTuple):
     created_at: str
 
 
-_LISTS = ("expected_statuses", "notify_to", "dependent_tasks")
+_LISTS = ("expected_statuses", "notify_to", "channels", "dependent_tasks")
 _TEXTS = (*_LISTS, "created_at", "snoozed_until", "notify_on_recovery")
 
 
@@ -111,6 +113,7 @@ def forget() -> None:
     _remembered.clear()
     _list_of.cache_clear()
     _addresses.cache_clear()
+    _channels.cache_clear()
 
 
 def _remember(values: tuple[Any, ...]) -> tuple[tuple[Any, ...], Rule, str]:
@@ -134,6 +137,7 @@ def _read_row(values: tuple[Any, ...]) -> tuple[Rule, str]:
             description=row.description,
             expected_statuses=(Status.COMPLETED,),
             notify_to=_addresses(row.notify_to),
+            channels=_channels(row.channels),
             snoozed_until=_at(row.snoozed_until),
         )
         return rule, _("the rule is not valid: {error}", error=error)
@@ -166,6 +170,7 @@ def to_rule(row: RuleRow) -> Rule:
         expected_statuses=_read(row, "expected_statuses", read_statuses),
         lookback_hours=_read(row, "lookback_hours", read_lookback_hours),
         notify_to=_addresses(row.notify_to),
+        channels=_channels(row.channels),
         dependent_tasks=_read(row, "dependent_tasks", read_names),
         context=read_context(row.context_model, row.context_type, row.context_field),
         alert_after=row.alert_after,
@@ -203,6 +208,15 @@ def _list_of(text: str, read: Callable[[Any], T]) -> T:
 def _addresses(text: str) -> tuple[str, ...]:
     try:
         return read_addresses(_decoded(text))[0]
+    except InvalidValueError:
+        return ()
+
+
+@lru_cache(maxsize=1024)
+def _channels(text: str) -> tuple[str, ...]:
+    """Return the names; like a wrong address, a wrong list is no reason not to judge the rule."""
+    try:
+        return read_channel_names(_decoded(text))
     except InvalidValueError:
         return ()
 

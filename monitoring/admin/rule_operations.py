@@ -25,7 +25,8 @@ from django.views.decorators.http import require_POST
 from monitoring import doors, interventions
 from monitoring.admin.base import ONE_ROW, MonitoringAdmin, log, may_view_executions, url
 from monitoring.admin.display import in_words, instant
-from monitoring.channels.email import DeliveryError, Mailer
+from monitoring.channels.base import DeliveryError
+from monitoring.channels.email import Mailer
 from monitoring.core.fields import InvalidValueError, is_address
 from monitoring.models import OWED, MonitorRule, Notification
 from monitoring.previews import preview

@@ -9,23 +9,12 @@ from typing import Any, cast
 from django.conf import settings as django_settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 
+from monitoring.channels.base import DeliveryError
 from monitoring.conf import get_settings
 from monitoring.core.retries import Fault
 from monitoring.models import Notification
 
 _SERVICE_ENDS = 421
-
-
-class DeliveryError(Exception):
-    """A message was not delivered."""
-
-    def __init__(
-        self, text: str, fault: Fault = Fault.DEFERRED, *, connection_lost: bool = False
-    ) -> None:
-        super().__init__(text)
-        self.fault = fault
-        self.connection_lost = connection_lost
-        """Nothing can be sent before the connection is opened again."""
 
 
 class Mailer:

@@ -8,9 +8,14 @@ from monitoring.core.fields import unique_addresses
 from monitoring.core.wording import Text as _
 
 
-def resolve_recipients(notify_to: Sequence[str], superusers: Sequence[str]) -> tuple[str, ...]:
-    """Return the rule's own addresses, else the superusers'; empty when there is nobody."""
-    return unique_addresses(notify_to) or unique_addresses(superusers)
+def resolve_recipients(
+    notify_to: Sequence[str], superusers: Sequence[str], channels: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the rule's own addresses and channels, else the superusers' addresses.
+
+    A channel is named as it is; `channel_of` tells it from an address. Empty when there is nobody.
+    """
+    return (*unique_addresses(notify_to), *channels) or unique_addresses(superusers)
 
 
 def no_recipient_error(task_name: str) -> str:

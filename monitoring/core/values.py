@@ -73,6 +73,8 @@ class Rule:
     """Where the entry stands in the JSON arguments, for error messages."""
     description: str = ""
     notify_to: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    """Names of the channels that are told too; never for an entry of the JSON arguments."""
     dependent_tasks: tuple[str, ...] = ()
     context: ContextFilter | None = None
     alert_after: int = 1

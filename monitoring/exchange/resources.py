@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Field as ModelField
 from django.db.models import QuerySet
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from import_export.fields import Field
 from import_export.instance_loaders import ModelInstanceLoader
-from import_export.resources import Diff, ModelResource
+from import_export.resources import ModelResource
 from import_export.results import Result, RowResult
 from import_export.widgets import Widget
 from tablib import Dataset
@@ -23,9 +20,10 @@ from monitoring.core.fields import InvalidValueError, read_context, shown
 from monitoring.core.names import did_you_mean
 from monitoring.core.values import ContextFilter, WhileRunning
 from monitoring.exchange import rows
+from monitoring.exchange.diff import RuleDiff
 from monitoring.exchange.rows import FIELDS, MOMENTARY, READERS, Reader, Row
 from monitoring.exchange.tables import ABSENT, UNKNOWN_KEYS, RuleFormat, to_dataset
-from monitoring.models import MonitorRule
+from monitoring.models import Channel, MonitorRule
 
 CONTEXT = ("context_model", "context_field", "context_type")
 
@@ -52,29 +50,6 @@ class _LockingLoader(ModelInstanceLoader):  # type: ignore[misc]
     def get_queryset(self) -> QuerySet[MonitorRule]:
         queryset: QuerySet[MonitorRule] = super().get_queryset()
         return queryset.select_for_update()
-
-
-class RuleDiff(Diff):  # type: ignore[misc]
-    """What a row changes, as HTML without the library's inline styles."""
-
-    def as_html(self) -> list[SafeString]:
-        """Return a text for each field; it is empty where nothing changes."""
-        return [
-            self._one(field, old, new)
-            for field, old, new in zip(FIELDS, self.left, self.right, strict=True)
-        ]
-
-    def _one(self, field: str, old: object, new: object) -> SafeString:
-        if self.new:
-            is_empty = new is None or new == "" or new == []
-            return format_html("" if is_empty else "{}: <ins>{}</ins>", field, _spelt(new))
-        if old == new:
-            return SafeString("")
-        return format_html("{}: <del>{}</del> <ins>{}</ins>", field, _spelt(old), _spelt(new))
-
-
-def _spelt(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=repr)
 
 
 class RuleResult(Result):  # type: ignore[misc]
@@ -133,6 +108,8 @@ class RuleResource(ModelResource):  # type: ignore[misc]
         self.check_context = check_context
         self._first_rows: dict[object, int] = {}
         self._old_context: tuple[str, ...] | None = None
+        self._old_channels: list[str] = []
+        self._channels: set[str] = set()
 
     @classmethod
     def get_display_name(cls) -> str:
@@ -163,6 +140,7 @@ class RuleResource(ModelResource):  # type: ignore[misc]
         return result
 
     def before_import(self, dataset: Dataset, **_: object) -> None:
+        self._channels = set(Channel.objects.values_list("name", flat=True))
         self._first_rows = {}
         for number, name in enumerate(dataset["name"], 1):
             if isinstance(name, str):
@@ -208,6 +186,7 @@ class RuleResource(ModelResource):  # type: ignore[misc]
 
     def after_init_instance(self, instance: MonitorRule, new: bool, row: Row, **_: object) -> None:
         self._old_context = None if new else _context_of(instance)
+        self._old_channels = [] if new else list(instance.channels)
 
     def import_field(
         self, field: Field, instance: MonitorRule, row: Row, is_m2m: bool = False, **kwargs: Any
@@ -247,8 +226,20 @@ class RuleResource(ModelResource):  # type: ignore[misc]
                     errors[field] = [*errors.get(field, []), *_with_value(field, found, instance)]
         if not set(CONTEXT) & set(errors) and _context_of(instance) != self._old_context:
             errors |= self._about_context(instance)
+        if "channels" not in errors and instance.channels != self._old_channels:
+            errors |= self._about_channels(instance)
         if errors:
             raise ValidationError(errors)
+
+    def _about_channels(self, instance: MonitorRule) -> dict[str, Any]:
+        """Refuse names of channels that are not here: a file has no addresses to make them of."""
+        unknown = [
+            f"there is no channel {shown(name)}"
+            + (did_you_mean(name, self._channels) or ": add it in the admin first")
+            for name in instance.channels
+            if name not in self._channels
+        ]
+        return {"channels": [_error("; ".join(unknown))]} if unknown else {}
 
     def _about_context(self, instance: MonitorRule) -> dict[str, Any]:
         context = read_context(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from monitoring.core.channels import read_channel_names
 from monitoring.core.fields import (
     InvalidValueError,
     read_all_addresses,
@@ -131,6 +132,10 @@ def _addresses(value: object) -> list[str]:
     return list(read_all_addresses(value))
 
 
+def _channels(value: object) -> list[str]:
+    return list(read_channel_names(value))
+
+
 def _whole_number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidValueError(f"must be a whole number, got {shown(value)}")
@@ -183,6 +188,7 @@ READERS: dict[str, Reader] = {
     "expected_statuses": _statuses,
     "lookback_hours": read_lookback_hours,
     "notify_to": _addresses,
+    "channels": _channels,
     "dependent_tasks": _names,
     "context_model": _text,
     "context_field": _text,

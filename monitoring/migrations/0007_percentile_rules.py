@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("monitoring", "0005_list_indexes"),
+        ("monitoring", "0006_worker_queues"),
     ]
 
     operations = [

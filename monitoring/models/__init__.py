@@ -1,4 +1,5 @@
 from monitoring.models.alert_event import AlertEvent
+from monitoring.models.channel import Channel
 from monitoring.models.choices import (
     OWED,
     NotificationKind,
@@ -18,6 +19,7 @@ __all__ = [
     "OWED",
     "AlertEvent",
     "BackgroundTask",
+    "Channel",
     "DeliveryWakeup",
     "MonitorRule",
     "MonitorRun",

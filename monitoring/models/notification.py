@@ -9,8 +9,10 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.core.channels import MAX_CHANNEL_NAME_LENGTH
 from monitoring.models.alert_event import AlertEvent
 from monitoring.models.choices import OWED, NotificationKind, NotificationState
+from monitoring.models.fields import ExactCharField
 from monitoring.models.run import MonitorRun
 
 FARTHEST = timedelta(hours=3)
@@ -64,6 +66,13 @@ class Notification(models.Model):
     )
     kind = models.CharField(_("kind"), max_length=16, choices=NotificationKind)
     recipient = models.CharField(_("recipient"), max_length=254)
+    channel = ExactCharField(
+        _("channel"),
+        max_length=MAX_CHANNEL_NAME_LENGTH,
+        blank=True,
+        default="",
+        help_text=_("The channel that the recipient is; empty: it is a mail address."),
+    )
     subject = models.CharField(_("subject"), max_length=255)
     facts = models.JSONField(_("facts"), default=dict, help_text=_("What the message says."))
     text_body = models.TextField(_("text"), blank=True)

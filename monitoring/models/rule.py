@@ -14,6 +14,7 @@ from django.db.models.functions import Cast, StrIndex, Substr
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.core.channels import read_channel_names
 from monitoring.core.fields import (
     InvalidValueError,
     read_addresses,
@@ -68,6 +69,9 @@ class MonitorRule(models.Model):
     )
     notify_to = models.JSONField(
         _("notify to"), default=list, blank=True, help_text=_("Empty: all superusers.")
+    )
+    channels = models.JSONField(
+        _("channels"), default=list, blank=True, help_text=_("Names of channels that are told too.")
     )
     dependent_tasks = models.JSONField(_("dependent tasks"), default=list, blank=True)
     context_model = models.CharField(
@@ -172,6 +176,7 @@ class MonitorRule(models.Model):
         readers: dict[str, Callable[[object], Iterable[str]]] = {
             "expected_statuses": read_statuses,
             "dependent_tasks": read_names,
+            "channels": read_channel_names,
         }
         for field, read in readers.items():
             try:

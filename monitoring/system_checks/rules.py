@@ -45,7 +45,11 @@ def check_recipients() -> Iterator[CheckMessage]:
     """Warn of rules without addresses while no superuser has one either."""
     if superuser_addresses():
         return
-    silent = [label_of(rule) for rule in watched(MonitorRule.objects.all()) if not rule.notify_to]
+    silent = [
+        label_of(rule)
+        for rule in watched(MonitorRule.objects.all())
+        if not (rule.notify_to or rule.channels)
+    ]
     if silent:
         yield warning(
             "monitoring.W106",

@@ -62,6 +62,7 @@ class TestTheFile:
             expected_statuses=["Completed", "Running"],
             lookback_hours=24,
             notify_to=["a@b.c"],
+            channels=["ops-slack"],
             dependent_tasks=["export"],
             context_model="gap.IngestorSession",
             context_type="Daily",
@@ -87,6 +88,9 @@ class TestTheFile:
             '    "lookback_hours": 24,\n'
             '    "notify_to": [\n'
             '      "a@b.c"\n'
+            "    ],\n"
+            '    "channels": [\n'
+            '      "ops-slack"\n'
             "    ],\n"
             '    "dependent_tasks": [\n'
             '      "export"\n'

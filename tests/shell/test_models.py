@@ -14,6 +14,7 @@ from django.db import DatabaseError, IntegrityError, connection, models, transac
 from monitoring.models import (
     AlertEvent,
     BackgroundTask,
+    Channel,
     DeliveryWakeup,
     MonitorRule,
     MonitorRun,
@@ -42,6 +43,7 @@ GOOD: dict[type[models.Model], dict[str, Any]] = {
     MonitorRun: {"rule_set": "all rules", "started_at": NOW},
     RuleState: {"key": "k", "task_name": "sync"},
     DeliveryWakeup: {"at": NOW},
+    Channel: {"name": "ops-slack"},
 }
 REFUSED: list[tuple[str, type[models.Model], dict[str, Any]]] = [
     ("monitoring_rule_has_name", MonitorRule, {"name": ""}),
@@ -70,6 +72,7 @@ REFUSED: list[tuple[str, type[models.Model], dict[str, Any]]] = [
     ("monitoring_message_kind", Notification, {"kind": "spam"}),
     ("monitoring_message_state", Notification, {"state": "lost"}),
     ("monitoring_message_has_recipient", Notification, {"recipient": ""}),
+    ("monitoring_channel_has_name", Channel, {"name": ""}),
     ("monitoring_run_state", MonitorRun, {"state": "asleep"}),
     ("monitoring_one_delivery_wakeup", DeliveryWakeup, {"id": 2}),
 ]
