@@ -149,7 +149,9 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
 def _about_keys(keys: Sequence[str]) -> str:
     short = sum(len(key) < SHORTEST_KEY for key in keys)
     return (
-        f"must hold texts of at least {SHORTEST_KEY} characters, {short} shorter" if short else ""
+        f"must hold texts of at least {SHORTEST_KEY} characters, got {short} shorter"
+        if short
+        else ""
     )
 
 

@@ -1,6 +1,7 @@
 """The pages of the Django admin, one file each; importing them registers them."""
 
 from monitoring.admin.alert_event import AlertEventAdmin
+from monitoring.admin.channel import ChannelAdmin
 from monitoring.admin.execution import ExecutionAdmin
 from monitoring.admin.notification import NotificationAdmin
 from monitoring.admin.periodic_task import CheckedPeriodicTaskAdmin
@@ -10,6 +11,7 @@ from monitoring.admin.worker import WorkerAdmin
 
 __all__ = [
     "AlertEventAdmin",
+    "ChannelAdmin",
     "CheckedPeriodicTaskAdmin",
     "ExecutionAdmin",
     "NotificationAdmin",

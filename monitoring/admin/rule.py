@@ -114,6 +114,7 @@ class RuleAdmin(
             {
                 "fields": (
                     "notify_to",
+                    "channels",
                     "description",
                     "alert_after",
                     "remind_hours",

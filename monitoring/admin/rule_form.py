@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.context_access import ContextRefusedError, User, require
@@ -22,7 +23,7 @@ from monitoring.core.fields import (
     read_statuses,
     read_success_rate,
 )
-from monitoring.models import MonitorRule, TaskStatus
+from monitoring.models import Channel, MonitorRule, TaskStatus
 from monitoring.models.rule import default_expected_statuses
 
 if TYPE_CHECKING:
@@ -32,6 +33,16 @@ else:  # not subscriptable at run time
 
 _STATUSES = [{"value": value, "title": label} for value, label in TaskStatus.choices]
 CONTEXT = ("context_model", "context_field", "context_type")
+
+
+def _channels(named: object) -> list[tuple[str, str]]:
+    """Return the channels there are, and those that the rule names and are there no more."""
+    found = {
+        name: name if enabled else gettext("%s (disabled)") % name
+        for name, enabled in Channel.objects.order_by("name").values_list("name", "enabled")
+    }
+    gone = [name for name in named if name not in found] if isinstance(named, list) else []
+    return [*found.items(), *((str(name), gettext("%s (does not exist)") % name) for name in gone)]
 
 
 class RuleForm(_Form):
@@ -53,6 +64,12 @@ class RuleForm(_Form):
         read=read_all_addresses,
         help_text=_("E-mail addresses. None: all superusers who have one."),
     )
+    channels = forms.MultipleChoiceField(
+        label=_("Channels"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Told beside these addresses. With a channel alone, no superuser is told."),
+    )
     dependent_tasks = ListField(
         name=_("Dependent tasks"),
         items={"placeholder": _("name of a task")},
@@ -73,6 +90,7 @@ class RuleForm(_Form):
             "min_success_rate",
             "while_running",
             "notify_to",
+            "channels",
             "description",
             "alert_after",
             "remind_hours",
@@ -135,6 +153,13 @@ class RuleForm(_Form):
             "remind_hours": NumberInput,
             "context_model": forms.TextInput(attrs={"class": "vTextField"}),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if isinstance(channels := self.fields.get("channels"), forms.MultipleChoiceField):
+            channels.choices = _channels(self.instance.channels)
+            if not channels.choices:
+                channels.help_text = _("There is none yet; they have a page of their own.")
 
     def clean_max_duration_factor(self) -> float | None:
         return _measure(self.cleaned_data["max_duration_factor"], read_duration_factor)

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.views.decorators.debug import sensitive_variables
 
-from monitoring.channels.base import DeliveryError
+from monitoring.channels.base import DeliveryError, incident_of
 from monitoring.conf import get_settings
 from monitoring.core.channels import Refusal, judge_answer
 from monitoring.core.retries import Fault
@@ -87,7 +87,8 @@ class Caller:
             raise DeliveryError("the channel is disabled", Fault.REFUSED)
         is_unknown = notification.facts.get("verdict") == "unknown"
         kind = "warning" if is_unknown else _KINDS[notification.kind]
-        self._call(_url(channel), notification.subject, notification.text_body, kind)
+        url, title, body = _url(channel), notification.subject, notification.text_body
+        self._call(url, title, body, kind, incident=incident_of(notification))
 
     @sensitive_variables("url")
     def send_test(self, channel: Channel) -> None:
@@ -100,7 +101,16 @@ class Caller:
         self._call(url, "", "", "info", only_read=True)
 
     @sensitive_variables("url", "request")
-    def _call(self, url: str, title: str, body: str, kind: str, *, only_read: bool = False) -> None:
+    def _call(
+        self,
+        url: str,
+        title: str,
+        body: str,
+        kind: str,
+        *,
+        incident: str = "",
+        only_read: bool = False,
+    ) -> None:
         if not is_installed():
             raise DeliveryError(
                 f"channels need packages that are not there: {INSTALL}", Fault.REFUSED
@@ -111,6 +121,7 @@ class Caller:
             "title": title,
             "body": body,
             "kind": kind,
+            "incident": incident,
             "allowed": settings.CHANNEL_PRIVATE_HOSTS,
             "limit": settings.CHANNEL_TIMEOUT,
             "only_read": only_read,

@@ -20,6 +20,14 @@ class DeliveryError(Exception):
         """Nothing can be sent this way before the connection is opened again."""
 
 
+def incident_of(notification: Notification) -> str:
+    """Return what all messages about one alert event have in common; empty: it is about none."""
+    if not notification.alert_event_id:
+        return ""
+    domain = notification.message_id.rpartition("@")[2].rstrip(">")
+    return f"monitoring-event-{notification.alert_event_id}@{domain}"
+
+
 class Transport(Protocol):
     """A way that messages go; one object serves one pass over the outbox."""
 

@@ -155,13 +155,13 @@ class Calls:
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Make a call and return what came of it; see `judge_answer` for the keys.
 
-        request: `url`, `title`, `body`, `kind` of message as Apprise has them, `allowed` hosts
-        inside, `only_read`: look at the address and call nobody.
+        request: `url`, `title`, `body`, `kind` of message as Apprise has them, `incident` that it
+        is about, `allowed` hosts inside, `only_read`: look at the address and call nobody.
         """
         self.guard.begin(egress.read_allowed(request["allowed"])[0])
         self._statuses.clear()
         self._kept.lines.clear()
-        service = self._service(request["url"])
+        service = self._service(request["url"], request["incident"])
         if service is None:
             wrong = "no service understands this address; see https://appriseit.com/services/"
             return {"ok": False, "refused": self.guard.refused, "wrong": wrong}
@@ -173,7 +173,7 @@ class Calls:
             "said": self._kept.lines[-MOST_LINES:],
         }
 
-    def _service(self, url: str) -> Any:
+    def _service(self, url: str, incident: str) -> Any:
         """Return the service of an address, or None if there is none."""
         asset = self.apprise.AppriseAsset(
             async_mode=False,
@@ -186,6 +186,10 @@ class Calls:
         if service is not None and "overflow=" not in url:
             # Services refuse what is too long for them, and the first lines say what matters.
             service.overflow_mode = self.apprise.OverflowMode.TRUNCATE
+        if incident and not getattr(service, "dedup", "no such thing"):
+            # PagerDuty keeps one incident for each of ours, and closes it when we do.
+            service.dedup = incident
+            service.action = service.action if "action=" in url else "map"
         return service
 
     def _notify(self, service: Any, request: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from django.conf import settings as django_settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 
-from monitoring.channels.base import DeliveryError
+from monitoring.channels.base import DeliveryError, incident_of
 from monitoring.conf import get_settings
 from monitoring.core.retries import Fault
 from monitoring.models import Notification
@@ -90,11 +90,9 @@ def compose(notification: Notification) -> EmailMultiAlternatives:
         "Auto-Submitted": "auto-generated",
         "X-Auto-Response-Suppress": "All",
     }
-    if notification.alert_event_id:
-        # The same for all messages of one incident, so that a mail client shows one thread.
-        domain = notification.message_id.rpartition("@")[2].rstrip(">")
-        thread = f"<monitoring-event-{notification.alert_event_id}@{domain}>"
-        headers |= {"In-Reply-To": thread, "References": thread}
+    if incident := incident_of(notification):
+        # So that a mail client shows one thread.
+        headers |= {"In-Reply-To": f"<{incident}>", "References": f"<{incident}>"}
     message = EmailMultiAlternatives(
         subject=notification.subject,
         body=notification.text_body,

@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone, translation
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.core.channels import MAX_CHANNEL_NAME_LENGTH, read_channel_name, scheme_of
@@ -52,9 +53,8 @@ class Channel(models.Model):
         try:
             read_channel_name(self.name)
         except InvalidValueError as error:
-            raise ValidationError(
-                {"name": [ValidationError(said(text, translation)) for text in error.problems]}
-            ) from None
+            texts = [capfirst(said(text, translation)) for text in error.problems]
+            raise ValidationError({"name": texts}) from None
 
     @property
     def shown_url(self) -> str:

@@ -5,7 +5,7 @@ docs/system-checks.md.
 """
 
 from monitoring.system_checks.retention import check_retention
-from monitoring.system_checks.rules import check_contexts, check_recipients
+from monitoring.system_checks.rules import check_channels, check_contexts, check_recipients
 from monitoring.system_checks.schedules import (
     check_double_schedules,
     check_periodic_tasks,
@@ -25,6 +25,7 @@ from monitoring.system_checks.task_log import (
 )
 
 __all__ = [
+    "check_channels",
     "check_context_settings",
     "check_contexts",
     "check_double_schedules",

@@ -8,9 +8,11 @@ from django.core.checks import CheckMessage
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from monitoring.channels.apprise import is_installed
 from monitoring.contexts import ContextError, resolve
 from monitoring.core.values import ContextFilter, Rule
-from monitoring.models import MonitorRule
+from monitoring.models import Channel, MonitorRule
+from monitoring.models.encryption import INSTALL
 from monitoring.people import superuser_addresses
 from monitoring.periodic_tasks import scheduled_entries
 from monitoring.rule_rows import as_rows, read_rows
@@ -56,6 +58,32 @@ def check_recipients() -> Iterator[CheckMessage]:
             f"nobody can be told about {named(silent)} ({len(silent)} in all): notify_to holds no "
             "address, and no active superuser has one",
             "Add addresses to notify_to, or give an active superuser an e-mail address.",
+        )
+
+
+@database_check
+def check_channels() -> Iterator[CheckMessage]:
+    """Warn of rules that name a channel which cannot take a message."""
+    enabled = dict(Channel.objects.values_list("name", "enabled"))
+    naming: dict[str, list[str]] = {}
+    telling = MonitorRule.objects.filter(enabled=True).exclude(channels=[])
+    for rule in read_rows(as_rows(telling.order_by("name"))).rules:
+        for name in rule.channels:
+            naming.setdefault(name, []).append(label_of(rule))
+    for name, labels in sorted(naming.items()):
+        if name not in enabled:
+            why = "does not exist"
+        elif not is_installed():
+            why = "needs packages that are not installed"
+        elif not enabled[name]:
+            why = "is disabled"
+        else:
+            continue
+        yield warning(
+            "monitoring.W112",
+            f'channel "{name}", which {named(labels)} would tell, {why}',
+            "Take it off the rules, or add, enable or install what is missing "
+            f"({INSTALL}); superusers get its messages until then.",
         )
 
 

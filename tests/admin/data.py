@@ -11,6 +11,7 @@ from django.urls import reverse
 from monitoring.models import (
     AlertEvent,
     BackgroundTask,
+    Channel,
     MonitorRule,
     MonitorRun,
     Notification,
@@ -23,8 +24,16 @@ from tests.factories import NOW, ago, rule
 HOSTILE = '<script>alert("x")</script>&amp;\'"{{ 7|add:7 }}{% now %}'
 """What must come out of every page as the text that it is."""
 
-MODELS = (MonitorRule, AlertEvent, Notification, BackgroundTask, MonitorRun, WorkerHeartbeat)
-HISTORY = MODELS[1:]
+MODELS = (
+    MonitorRule,
+    AlertEvent,
+    Notification,
+    BackgroundTask,
+    MonitorRun,
+    WorkerHeartbeat,
+    Channel,
+)
+HISTORY = MODELS[1:-1]
 
 _ids = count(1)
 
@@ -75,6 +84,15 @@ def worker(node: str, **columns: Any) -> WorkerHeartbeat:
     return WorkerHeartbeat.objects.create(node=node, **(values | columns))
 
 
+def channel(name: str, url: str = "", **columns: Any) -> Channel:
+    """Store a channel; without an address, which takes a while to encrypt and is never shown."""
+    made = Channel(name=name, **columns)
+    if url:
+        made.set_url(url)
+    made.save()
+    return made
+
+
 def state_of(row: MonitorRule, verdict: str, **columns: Any) -> RuleState:
     values = {"task_name": row.task_name, "last_checked_at": NOW} | columns
     return RuleState.objects.create(key=key_of(row), verdict=verdict, **values)
@@ -88,6 +106,7 @@ def hostile_rows() -> list[Any]:
         name=long,
         description=HOSTILE * 50,
         dependent_tasks=[HOSTILE] * 5,
+        channels=[HOSTILE],
         context_model="gap.IngestorSession",
         context_type=long,
     )
@@ -129,7 +148,15 @@ def hostile_rows() -> list[Any]:
         periodic_task_name=HOSTILE,
     )
     checked = run(rule_set=HOSTILE, error=HOSTILE, state="failed")
-    return [watched, opened, mail, ran, checked, worker(HOSTILE, queues=[HOSTILE])]
+    return [
+        watched,
+        opened,
+        mail,
+        ran,
+        checked,
+        worker(HOSTILE, queues=[HOSTILE]),
+        channel(HOSTILE),
+    ]
 
 
 def bare_rows() -> list[Any]:
@@ -142,4 +169,4 @@ def bare_rows() -> list[Any]:
     ran = BackgroundTask.objects.create(task_id="bare", task_name="bare", status="Running")
     pending = message(None, state="pending", sent_at=None, subject="")
     checked = run(state="running", finished_at=None)
-    return [watched, resolved, pending, ran, checked, worker("")]
+    return [watched, resolved, pending, ran, checked, worker(""), channel("bare")]

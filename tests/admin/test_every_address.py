@@ -17,7 +17,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from monitoring.models import MonitorRule, WorkerHeartbeat
 from monitoring.rule_rows import key_of
 from tests.admin.conftest import client_of
-from tests.admin.data import MODELS, event, message, run
+from tests.admin.data import MODELS, channel, event, message, run
 from tests.factories import NOW, execution, rule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.matrix]
@@ -82,11 +82,18 @@ ADDRESSES = {
     "backgroundtask_export": May(WATCHERS, WATCHERS),
     **history("monitorrun"),
     **history("workerheartbeat"),
+    "channel_changelist": May(WATCHERS, WATCHERS),
+    "channel_add": May(ROOT, ROOT),
+    "channel_change": May(WATCHERS, ROOT, row="channel"),
+    "channel_delete": May(ROOT, ROOT, row="channel"),
+    "channel_history": May(WATCHERS, WATCHERS, row="channel"),
+    "channel_send_test": May(NOBODY, ROOT, row="channel"),
     "periodictask_to_rules": May(ROOT, ROOT, row="periodictask"),
 }
 FORMS: dict[str, dict[str, str]] = {
     "monitorrule_snooze": {"length": "1"},
     "monitorrule_delete": {"post": "yes"},
+    "channel_delete": {"post": "yes"},
 }
 RULE = {
     "task_name": "sync",
@@ -121,6 +128,7 @@ def rows() -> dict[str, Any]:
         "workerheartbeat": WorkerHeartbeat.objects.create(
             node="celery@w1", booted_at=NOW, seen_at=NOW
         ),
+        "channel": channel("ops"),
         "periodictask": PeriodicTask.objects.create(
             name="Monitor",
             task="monitor_task_status",

@@ -58,9 +58,25 @@ def left_over(language: str, text: str) -> list[str]:
 
 
 LISTS = {
-    "de": ("Regel", "Alarmereignis", "Benachrichtigung", "Ausführung", "Prüfung", "Worker"),
-    "es": ("regla", "evento de alerta", "notificación", "ejecución", "comprobación", "worker"),
-    "fr": ("règle", "événement d", "notification", "exécution", "contrôle", "worker"),
+    "de": (
+        "Regel",
+        "Alarmereignis",
+        "Benachrichtigung",
+        "Ausführung",
+        "Prüfung",
+        "Worker",
+        "Kanal",
+    ),
+    "es": (
+        "regla",
+        "evento de alerta",
+        "notificación",
+        "ejecución",
+        "comprobación",
+        "worker",
+        "canal",
+    ),
+    "fr": ("règle", "événement d", "notification", "exécution", "contrôle", "worker", "canal"),
 }
 NEVER_CHECKED = {"de": "Nie geprüft", "es": "Nunca comprobada", "fr": "Jamais contrôlée"}
 STOPPED = {"de": "Gestoppt", "es": "Detenida", "fr": "Arrêtée"}

@@ -47,7 +47,7 @@ def facts(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
-def test_the_six_models_and_nothing_else_of_the_app_have_pages() -> None:
+def test_the_seven_models_and_nothing_else_of_the_app_have_pages() -> None:
     registered = {model for model in admin.site._registry if model._meta.app_label == "monitoring"}
 
     assert registered == set(MODELS)
@@ -57,7 +57,15 @@ def test_the_app_introduces_itself_on_the_index(root: Client) -> None:
     page = facts(body(root, "/admin/"))
 
     assert "Task monitoring" in page
-    for name in ("Alert events", "Checks", "Executions", "Notifications", "Rules", "Workers"):
+    for name in (
+        "Alert events",
+        "Checks",
+        "Executions",
+        "Notifications",
+        "Rules",
+        "Workers",
+        "Channels",
+    ):
         assert name in page
 
 

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from monitoring.models import AlertEvent, MonitorRule, Notification, RuleState
 from monitoring.rule_rows import key_of
-from tests.admin.data import MODELS, event, message, run, state_of, url, worker
+from tests.admin.data import MODELS, channel, event, message, run, state_of, url, worker
 from tests.factories import execution, rule
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +40,7 @@ def store(count: int) -> None:
         message(found, state="pending")
         run()
         worker(f"celery@worker-{count}-{number}")
+        channel(f"channel-{count}-{number}")
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -103,7 +104,14 @@ def test_lists_leave_long_texts_in_the_database(
 
 @pytest.mark.parametrize(
     "query",
-    ["state=ok", "state=failing", "state=never", "recipient=a@b.example", "task_name=task 7"],
+    [
+        "state=ok",
+        "state=failing",
+        "state=never",
+        "recipient=a@b.example",
+        "recipient=ops",
+        "task_name=task 7",
+    ],
 )
 def test_a_filter_of_rules_costs_the_same_with_5_rules_and_with_3000(
     root: Client, query: str
@@ -114,7 +122,9 @@ def test_a_filter_of_rules_costs_the_same_with_5_rules_and_with_3000(
     queries(root, address)
     few = queries(root, address)
     rows = MonitorRule.objects.bulk_create(
-        MonitorRule(name=f"many {n}", task_name=f"many {n}", notify_to=["a@b.example"])
+        MonitorRule(
+            name=f"many {n}", task_name=f"many {n}", notify_to=["a@b.example"], channels=["ops"]
+        )
         for n in range(3000)
     )
     RuleState.objects.bulk_create(

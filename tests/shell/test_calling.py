@@ -12,9 +12,9 @@ import pytest
 
 from monitoring.channels import apprise
 from monitoring.channels.apprise import Caller
-from monitoring.channels.base import DeliveryError
+from monitoring.channels.base import DeliveryError, incident_of
 from monitoring.core.retries import Fault
-from monitoring.models import Channel
+from monitoring.models import Channel, Notification
 from tests.hook_server import LOOPBACK, Hooks, hook_server
 
 ROOT = Path(__file__).parents[2]
@@ -192,6 +192,33 @@ class TestAnAddressThatIsRead:
     def test_that_no_service_understands_is_refused(self, caller: Caller, url: str) -> None:
         with pytest.raises(DeliveryError, match="no service understands this address"):
             caller.read(url)
+
+
+class TestAnIncident:
+    def test_at_pagerduty_is_one_for_each_of_ours_and_closed_with_it(self) -> None:
+        said = run(
+            "from monitoring.channels.calling import Calls\n"
+            "calls = Calls()\n"
+            f"url = 'pagerduty://{'k' * 32}@{'a' * 20}/source/component'\n"
+            "for given in (url, url + '?action=trigger', url + '?dedup=mine'):\n"
+            "    service = calls._service(given, 'monitoring-event-7@localhost')\n"
+            "    print(service.dedup, service.action)\n"
+        )
+
+        assert said.splitlines() == [
+            "monitoring-event-7@localhost map",
+            "monitoring-event-7@localhost trigger",
+            "mine trigger",
+        ]
+
+    def test_is_named_alike_by_all_its_messages(self) -> None:
+        alert, recovery = (
+            Notification(alert_event_id=7, message_id=f"<{number}@example.com>")
+            for number in range(2)
+        )
+
+        assert incident_of(alert) == incident_of(recovery) == "monitoring-event-7@example.com"
+        assert incident_of(Notification(message_id="<1@example.com>")) == ""
 
 
 class TestTheProcess:

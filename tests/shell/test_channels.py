@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.core import serializers
 from django.core.mail import EmailMultiAlternatives
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -506,6 +507,30 @@ class TestTheAddress:
 
     def test_is_never_encrypted_twice_alike(self) -> None:
         assert channel("a").encrypted_url != channel("b").encrypted_url
+
+
+class TestReencrypting:
+    def test_lets_an_old_key_go(self, settings: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        old, new = "o" * 32, "n" * 32
+        settings.MONITORING = settings.MONITORING | {"CHANNEL_KEYS": [old]}
+        made = channel()
+        settings.MONITORING = settings.MONITORING | {"CHANNEL_KEYS": [new, old]}
+
+        call_command("monitor", "reencrypt-channels")
+
+        settings.MONITORING = settings.MONITORING | {"CHANNEL_KEYS": [new]}
+        made.refresh_from_db()
+        assert made.read_url() == URL
+        assert capsys.readouterr().out == "1 encrypted by the first key\n"
+
+    def test_names_what_no_key_reads_and_leaves_it(self) -> None:
+        Channel.objects.create(name="old", encrypted_url="junk")
+        channel()
+
+        with pytest.raises(CommandError, match='channel "old": its address was encrypted by'):
+            call_command("monitor", "reencrypt-channels")
+
+        assert Channel.objects.get(name="old").encrypted_url == "junk"
 
 
 class TestAFileOfRules:

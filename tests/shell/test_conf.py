@@ -52,6 +52,27 @@ def test_a_number_may_be_a_fraction_and_nothing(minutes: float) -> None:
     assert read_settings({"WORKER_SILENT_MINUTES": minutes})[1] == []
 
 
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (
+            {"CHANNEL_KEYS": ["s3cr3t", "x" * 32]},
+            "CHANNEL_KEYS must hold texts of at least 32 characters, got 1 shorter",
+        ),
+        ({"CHANNEL_KEYS": "s3cr3t"}, "CHANNEL_KEYS must be a list of texts, got str"),
+        (
+            {"CHANNEL_PRIVATE_HOSTS": ["intern", "http://intern"]},
+            "CHANNEL_PRIVATE_HOSTS must hold host names, addresses or networks, got 'http://intern'",
+        ),
+        ({"CHANNEL_TIMEOUT": 61}, "CHANNEL_TIMEOUT must be at most 60, got 61"),
+    ],
+)
+def test_a_value_that_channels_cannot_use_is_refused_and_no_key_is_told(
+    given: dict[str, object], complaint: str
+) -> None:
+    assert read_settings(given)[1] == [complaint]
+
+
 def test_an_unknown_key_is_refused() -> None:
     assert read_settings({"COLOUR": "red"})[1] == ["unknown key 'COLOUR'"]
 

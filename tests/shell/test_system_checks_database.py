@@ -16,8 +16,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from monitoring import system_checks
-from monitoring.models import MonitorRule
+from monitoring.models import Channel, MonitorRule
 from monitoring.system_checks import (
+    check_channels,
     check_contexts,
     check_double_schedules,
     check_recipients,
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.django_db
 Check = Callable[..., Sequence[CheckMessage]]
 
 ALL: tuple[Check, ...] = (
+    check_channels,
     check_contexts,
     check_recipients,
     check_unscheduled_rules,
@@ -183,6 +185,59 @@ class TestContexts:
         store_entries("Nightly", {"sync": keys}, enabled=False)
 
         assert found(check_contexts) == []
+
+
+CHANNEL_HINT = (
+    "Take it off the rules, or add, enable or install what is missing "
+    "(pip install django-task-monitoring[channels]); superusers get its messages until then. "
+    "See docs/system-checks.md#monitoring-w112."
+)
+
+
+class TestChannels:
+    """W112"""
+
+    @pytest.mark.parametrize(
+        ("prepare", "why"),
+        [
+            (lambda: None, "does not exist"),
+            (lambda: Channel.objects.create(name="ops", enabled=False), "is disabled"),
+        ],
+    )
+    def test_that_take_no_message_are_a_warning_each(
+        self, prepare: Callable[[], object], why: str
+    ) -> None:
+        prepare()
+        rule("sync", name="A", channels=["ops"])
+        rule("sync", name="B", channels=["ops"])
+
+        assert found(check_channels) == [
+            Warning(
+                f'channel "ops", which rule "A", rule "B" would tell, {why}',
+                hint=CHANNEL_HINT,
+                id="monitoring.W112",
+            )
+        ]
+
+    def test_without_the_packages_are_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("monitoring.system_checks.rules.is_installed", lambda: False)
+        Channel.objects.create(name="ops")
+        rule("sync", channels=["ops"])
+
+        (one,) = found(check_channels)
+
+        assert "needs packages that are not installed" in one.msg
+
+    def test_that_nobody_names_or_only_a_disabled_rule_are_none(self) -> None:
+        Channel.objects.create(name="ops", enabled=False)
+        rule("sync", channels=["ops"], enabled=False)
+
+        assert found(check_channels) == []
+
+    def test_are_somebody_to_tell(self) -> None:
+        rule("sync", channels=["ops"])
+
+        assert found(check_recipients) == []
 
 
 class TestRecipients:
@@ -494,6 +549,6 @@ class TestAllOfThem:
                 told = ours(databases=["default"])
             counts.append(len(captured))
 
-        assert counts == [13, 13]
+        assert counts == [15, 15]
         assert len(told) == 6 + 1 + 1 + 6
         assert max(len(one.msg) for one in told) < 600

@@ -22,6 +22,7 @@ from monitoring.core.gaps import gap_text
 from monitoring.health import as_dict
 from monitoring.linting import Finding, lint_all
 from monitoring.management.commands import _backtest as backtest
+from monitoring.management.commands import _channels as channels
 from monitoring.management.commands import _discover as discover
 from monitoring.management.commands import _exchange as exchange
 from monitoring.management.commands import _lint as lint
@@ -89,7 +90,7 @@ class Command(BaseCommand):
         )
         health.add_argument("--json", action="store_true", help="print it as JSON")
 
-        others = [one.add_subcommand(commands) for one in (backtest, discover, schedules)]
+        others = [one.add_subcommand(commands) for one in (backtest, channels, discover, schedules)]
         others += exchange.add_subcommands(commands)
         for subparser in (check, deliver, prune, health, *others):
             _accept_common_options(subparser)
@@ -108,6 +109,8 @@ class Command(BaseCommand):
                 self._backtest(options)
             case "discover":
                 sys.exit(discover.run(options, self.stdout.write))
+            case "reencrypt-channels":
+                channels.run(self.stdout.write)
             case "prune":
                 self._prune(dry_run=options["dry_run"], as_json=options["json"])
             case "import":
