@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 
 from monitoring.admin.base import ONE_ROW, MonitoringAdmin, list_link, log, may_view, url
 from monitoring.admin.channel_form import ChannelForm
-from monitoring.admin.display import EMPTY, Tone, badge, code
+from monitoring.admin.display import EMPTY, Tone, badge
 from monitoring.channels.apprise import Caller, is_installed
 from monitoring.channels.base import DeliveryError
 from monitoring.models import Channel, MonitorRule, Notification
@@ -34,6 +34,7 @@ MOST_NAMED = 5
 class ChannelAdmin(MonitoringAdmin):
     form = ChannelForm
     change_form_template = "admin/monitoring/channel/change_form.html"
+    delete_confirmation_template = "admin/monitoring/channel/delete_confirmation.html"
     list_display = ("name", "state", "address", "used_by", "waiting")
     list_filter = ("enabled",)
     search_fields = ("name",)
@@ -46,7 +47,8 @@ class ChannelAdmin(MonitoringAdmin):
         if obj is None:
             return ((None, {"fields": ("name", "url", "enabled")}),)
         may_change = self.has_change_permission(request, obj)
-        fields = ("name", "address", *(("url",) if may_change else ()), "enabled")
+        address = ("address", "url") if may_change else "address"
+        fields = ("name", address, "enabled")
         return (
             (None, {"fields": fields}),
             (_("In use"), {"fields": (("used_by", "waiting"),)}),
@@ -77,7 +79,7 @@ class ChannelAdmin(MonitoringAdmin):
 
     @admin.display(description=_("address"))
     def address(self, row: Channel) -> str:
-        return code(row.shown_url) if row.shown_url else EMPTY
+        return row.shown_url or EMPTY
 
     @admin.display(description=_("rules"))
     def used_by(self, row: Channel) -> str:
@@ -87,7 +89,7 @@ class ChannelAdmin(MonitoringAdmin):
         text = ngettext("%d rule", "%d rules", len(rules)) % len(rules)
         return list_link(self.admin_site, MonitorRule, text, recipient=row.name)
 
-    @admin.display(description=_("messages that wait"))
+    @admin.display(description=_("waiting messages"))
     def waiting(self, row: Channel) -> str:
         count = vars(row).get("owed_now")
         if not count:

@@ -51,6 +51,7 @@ class ChannelForm(_Form):
         if address is None:  # of one who may only look
             return
         if self.instance.encrypted_url:
+            address.label = _("New address")
             address.help_text = _("It is not shown again. Empty: it stays as it is.")
         else:
             address.required = True

@@ -79,6 +79,7 @@ def _models() -> list[type[models.Model]]:
         "MonitorRun",
         "AlertEvent",
         "Notification",
+        "Channel",
         "DeliveryWakeup",
         "BackgroundTask",
     )
