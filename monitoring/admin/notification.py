@@ -33,7 +33,7 @@ from monitoring.admin.display import (
     excerpt,
     preformatted,
 )
-from monitoring.models import OWED, AlertEvent, MonitorRun, Notification, NotificationState
+from monitoring.models import OWED, AlertEvent, Channel, MonitorRun, Notification, NotificationState
 
 MAIL_HEADERS = {
     # A mail holds what tasks and hosts wrote: nothing in it runs, loads or posts anything.
@@ -105,6 +105,7 @@ class NotificationAdmin(HistoryAdmin):
         if obj is not None:
             if obj.state in OWED:
                 delivery.append("next_attempt")
+            delivery += ["through"] if obj.channel else []
             delivery += ["full_error"] if obj.error else []
             delivery += ["id_of_message"] if obj.message_id else []
             delivery += ["said_by"] if obj.digest_id else []
@@ -144,6 +145,10 @@ class NotificationAdmin(HistoryAdmin):
                 return list_link(self.admin_site, Notification, _("several"), digest=said)
             return aside(_("none: a rule cannot be checked"))
         return link(self.admin_site, AlertEvent, row.alert_event.pk, str(row.alert_event))
+
+    @admin.display(description=_("channel"))
+    def through(self, row: Notification) -> str:
+        return list_link(self.admin_site, Channel, row.channel, q=row.channel)
 
     @admin.display(description=_("said by"))
     def said_by(self, row: Notification) -> str:

@@ -177,7 +177,8 @@ def _start() -> subprocess.Popen[str]:
         stderr=subprocess.DEVNULL,
         text=True,
         encoding="utf-8",
-        env=environment | {"PYTHONPATH": path},
+        # Passwords for hosts are no business of a channel's either.
+        env=environment | {"PYTHONPATH": path, "NETRC": os.devnull},
     )
 
 

@@ -109,12 +109,13 @@ def judge_answer(answer: Mapping[str, Any], url: str) -> Refusal | None:
     """
     if answer.get("ok") is True:
         return None
-    if refused := _lines(answer.get("refused")):
+    status = answer.get("status")
+    has_answered = isinstance(status, int) and status >= 400
+    if not has_answered and (refused := _lines(answer.get("refused"))):
         # Not masked: which host was meant is what has to be known to allow it.
         return Refusal(text=one_line(refused[0])[:MAX_ERROR_LENGTH], fault=Fault.REFUSED)
     if wrong := answer.get("wrong"):
         return _refusal([str(wrong)], url, Fault.REFUSED)
-    status = answer.get("status")
     said = [*_status_line(status), *_lines(answer.get("said"))]
     return _refusal(said or ["the service could not be reached"], url, _fault_of(status))
 

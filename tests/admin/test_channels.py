@@ -263,6 +263,13 @@ class TestAChannelInUse:
         rules = root.get(url(MonitorRule, "changelist") + "?recipient=ops")
         assert [row.task_name for row in rules.context["cl"].result_list] == ["sync"]
 
+    def test_is_linked_from_its_messages(self, root: Client) -> None:
+        row = owed("ops", channel="ops")
+
+        page = root.get(url(Notification, "change", row.pk)).content.decode()
+
+        assert f'{url(Channel, "changelist")}?q=ops">ops</a>' in page
+
     def test_with_letters_that_databases_escape_is_found(self, root: Client) -> None:
         rule("sync", channels=["Rufbereitschaft Köln"])
 

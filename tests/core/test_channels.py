@@ -132,6 +132,14 @@ class TestAnAnswer:
         assert refusal.fault is Fault.REFUSED
         assert refusal.text == "10.0.0.5 (hooks.example.com) is private"
 
+    def test_of_the_service_itself_counts_more_than_what_the_guard_kept_it_from(self) -> None:
+        answer = {"ok": False, "status": 503, "refused": ["it would read a file"], "said": []}
+
+        refusal = judge_answer(answer, URL)
+
+        assert refusal is not None
+        assert (refusal.fault, refusal.text) == (Fault.DEFERRED, "503 Service Unavailable")
+
     def test_that_no_service_understands_is_for_good(self) -> None:
         refusal = judge_answer({"ok": False, "wrong": "no service understands this"}, URL)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.core import serializers
 from django.core.mail import EmailMultiAlternatives
 from django.core.management import CommandError, call_command
@@ -531,6 +533,20 @@ class TestReencrypting:
             call_command("monitor", "reencrypt-channels")
 
         assert Channel.objects.get(name="old").encrypted_url == "junk"
+
+
+def test_the_command_says_which_way_a_message_went(
+    service: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
+    execution("heartbeat", started=ago(days=30))
+    rule("sync", notify_to=["a@example.com"], channels=["ops"], created_at=ago(days=30))
+
+    with time_machine.travel(NOW), suppress(SystemExit):
+        call_command("monitor", "check")
+
+    said = capsys.readouterr().out
+    assert "  mail     a@example.com: [ALERT]" in said
+    assert "  channel  ops: [ALERT]" in said
 
 
 class TestAFileOfRules:

@@ -18,6 +18,7 @@ from django.core.management.base import (
 from django.utils import timezone
 
 from monitoring import doors
+from monitoring.core.channels import channel_of
 from monitoring.core.gaps import gap_text
 from monitoring.health import as_dict
 from monitoring.linting import Finding, lint_all
@@ -227,7 +228,9 @@ class Command(BaseCommand):
             self.stdout.write(self.style.WARNING(f"  UNKNOWN  {name}: {unknown['reason']}"))
         for message in report.messages:
             what = "would send" if dry_run and message["state"] == "pending" else message["state"]
-            self.stdout.write(f"  mail     {message['recipient']}: {message['subject']} ({what})")
+            recipient = message["recipient"]
+            way = "channel" if channel_of(recipient) else "mail"
+            self.stdout.write(f"  {way:8} {recipient}: {message['subject']} ({what})")
 
 
 def _accept_common_options(parser: CommandParser) -> None:
