@@ -91,6 +91,7 @@ class _Pass:
         if not name:
             return False
         self._last_called = name
+        self.mailer.close()  # a server hangs up on those who keep it waiting
         token, rows = outbox.claim(self._clock(), name)
         for row in rows:
             try:

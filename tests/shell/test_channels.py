@@ -29,7 +29,7 @@ from monitoring.rule_rows import forget
 from monitoring.rulesets import select
 from tests.factories import NOW, ago, execution, rule, superuser
 from tests.hook_server import LOOPBACK, Hooks, hook_server
-from tests.mail_server import free_port, smtp_at
+from tests.mail_server import free_port, mail_server, smtp_at
 from tests.shell.test_delivery import event, owed, state_of
 
 pytestmark = pytest.mark.django_db
@@ -264,6 +264,17 @@ class TestASlowOrDeadChannel:
         delivery.deliver(NOW)
 
         assert seen == [0, 1, 1]
+
+    def test_keeps_no_mail_server_waiting(self, service: Service) -> None:
+        to_channel()
+        owed()
+        service.before = lambda: owed("later@example.com")
+
+        with mail_server() as server:
+            delivery.deliver(NOW)
+
+        assert server.recipients == ["ops@example.com", "later@example.com"]
+        assert server.connections == 2
 
     def test_costs_one_call_in_a_pass(self, service: Service) -> None:
         rows = [to_channel(task_name=f"task-{number}") for number in range(5)]

@@ -6,7 +6,8 @@ from tests.doors.project import shared
 
 SECRET_KEY = "only-for-tests"
 MONITORING = shared.MONITORING | {
-    "WORKER_SILENT_MINUTES": env.float("DOOR_SILENT_MINUTES", default=10)
+    "WORKER_SILENT_MINUTES": env.float("DOOR_SILENT_MINUTES", default=10),
+    "CHANNEL_PRIVATE_HOSTS": ["127.0.0.1"],
 }
 
 _celery = shared.celery_settings(
