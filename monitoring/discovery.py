@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from celery import current_app
 from django.db import router, transaction
 
 from monitoring import schedules
@@ -17,6 +16,7 @@ from monitoring.core.order import followers
 from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import TASK_NAME, scheduled_entries
 from monitoring.recorder import is_ignored
+from monitoring.registry import task_names
 from monitoring.tasklogs.history import seen_names, timings
 
 _NEVER = ("celery.*", "monitoring.*", TASK_NAME)
@@ -78,6 +78,7 @@ def _tasks(
             silenced.add(task_name)
     listed = {entry.task_name for entry in scheduled_entries(now)}
     names = {*by_task, *rules, *(seen_names() if sees_log else ())}
+    in_code = frozenset(task_names())
     return [
         Task(
             name=name,
@@ -87,7 +88,7 @@ def _tasks(
             is_listed=name in listed,
             is_silenced=name in silenced,
             # Whoever does not see all cannot tell that a task is gone.
-            is_in_code=not sees_all or name in current_app.tasks,
+            is_in_code=not sees_all or name in in_code,
         )
         for name in sorted(names)
         if not is_never_proposed(name)

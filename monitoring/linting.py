@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from celery import current_app
 from django.db.models import Max
 from django_celery_beat.models import PeriodicTask
 
@@ -20,6 +19,7 @@ from monitoring.core.statuses import Status
 from monitoring.core.values import Rule
 from monitoring.models import AlertEvent, MonitorRule, Notification, NotificationState
 from monitoring.periodic_tasks import TASK_NAME
+from monitoring.registry import task_names
 from monitoring.rule_rows import read_instance
 from monitoring.system_checks.rules import label_of, watched
 from monitoring.system_checks.task_log import results_kept
@@ -113,7 +113,7 @@ def look(rules: Sequence[Rule], now: datetime, sight: Sight) -> World:
         check_interval=schedules.usual_gap(by_task.get(TASK_NAME, []), now),
         switched_off=switched_off,
         scheduled=every,
-        in_code=frozenset(current_app.tasks),
+        in_code=frozenset(task_names()),
         # Who does not see all places cannot tell that a task is nowhere.
         seen=frozenset(seen_names()) if sight.log and sight.schedules else None,
         ends=_ends(tasks) if sight.log else {},

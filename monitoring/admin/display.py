@@ -25,7 +25,14 @@ from monitoring.core.messages import number
 from monitoring.core.statuses import NO_EXECUTION
 from monitoring.core.texts import one_line
 from monitoring.core.wording import said
-from monitoring.models import MonitorRule, NotificationState, RunState, TaskStatus, VerdictChoices
+from monitoring.models import (
+    AlertEvent,
+    MonitorRule,
+    NotificationState,
+    RunState,
+    TaskStatus,
+    VerdictChoices,
+)
 
 EMPTY = "-"
 """The same as Django's own for what is not there."""
@@ -142,6 +149,15 @@ def statuses(value: Any) -> str:
     if isinstance(value, list):
         value = [status(item) if isinstance(item, str) else item for item in value]
     return listed(value)
+
+
+def watched_by(event: AlertEvent) -> str:
+    """Return what tells two events of one task apart: the rule, or whose JSON arguments."""
+    if event.rule_id is not None or event.rule_name:
+        return str(event.rule_name or f"#{event.rule_id}")
+    if event.periodic_task:
+        return str(_("JSON arguments of %s") % event.periodic_task)
+    return _("JSON arguments")
 
 
 def instant(at: datetime | None) -> str:

@@ -13,7 +13,9 @@ from django.utils import timezone
 from monitoring import health
 from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.day import ROWS_IN_OVERVIEW, picture
-from monitoring.admin.display import duration, instant
+from monitoring.admin.display import duration, instant, watched_by
+from monitoring.admin.rule_form import CONTEXT
+from monitoring.core.values import FAILING
 from monitoring.models import (
     OWED,
     AlertEvent,
@@ -21,14 +23,21 @@ from monitoring.models import (
     MonitorRun,
     Notification,
     NotificationState,
+    RuleState,
 )
 from monitoring.recorder import is_ignored
+from monitoring.rule_rows import key_of
+from monitoring.tasklogs.source import task_log
 from monitoring.tasklogs.strangers import strangers
 
 MOST = 20
 """Lines of each part; the lists have the rest."""
 _AT_ONCE = 100
 """Names that are asked for: a few of them may be ignored since."""
+_OF_EVENT = (
+    *("task_name", "rule_id", "rule_name", "periodic_task"),
+    *("verdict", "opened_at", "acknowledged_at", "acknowledged_until"),
+)
 _UNDELIVERED = [state.value for state in (*OWED, NotificationState.FAILED)]
 
 
@@ -40,6 +49,14 @@ def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
         parts["run"] = _last_run(now)
     if may_view(request, AlertEvent):
         parts["failing"] = _failing(site, now)
+        parts["failing_quietly"] = _failing_quietly() if may_view(request, MonitorRule) else 0
+        parts["failing_quietly_url"] = (
+            f"{url(site, MonitorRule, 'changelist')}?state=failing&alert=none&enabled__exact=1"
+        )
+        # Nothing is fine that nobody has looked at.
+        parts["all_fine"] = parts.get("run") != {} and not (
+            parts["failing"] or parts["failing_quietly"]
+        )
     if may_view(request, Notification):
         parts["undelivered"] = Notification.objects.filter(state__in=_UNDELIVERED).count()
         query = urlencode({"state__in": ",".join(_UNDELIVERED)})
@@ -51,6 +68,7 @@ def overview(request: HttpRequest, site: admin.AdminSite) -> dict[str, Any]:
         parts["dependencies_url"] = url(site, MonitorRule, "dependencies")
         if may_view_executions(request):
             parts["unwatched"] = _unwatched(site)
+            parts["has_run"] = bool(parts["unwatched"]) or task_log().rows().exists()
             parts["may_add"] = request.user.has_perm("monitoring.add_monitorrule")
     return parts
 
@@ -69,10 +87,11 @@ def _last_run(now: Any) -> dict[str, Any]:
 def _failing(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:
     # Not by the column itself: its index holds every event there ever was, the open ones last.
     rows = AlertEvent.objects.open().order_by(Coalesce("opened_at", "opened_at"), "pk")
-    rows = rows.only("task_name", "verdict", "opened_at", "acknowledged_at", "acknowledged_until")
+    rows = rows.only(*_OF_EVENT)
     return [
         {
             "task": row.task_name,
+            "watched_by": watched_by(row),
             "what": row.get_verdict_display(),
             "since": duration(now - row.opened_at),
             "acknowledged": row.is_acknowledged(now),
@@ -80,6 +99,22 @@ def _failing(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:
         }
         for row in rows[: MOST + 1]
     ]
+
+
+def _failing_quietly() -> int:
+    """Count the enabled rules that failed at the last check and have no open event.
+
+    It was resolved by hand, or it takes more failing checks to open one.
+    """
+    states = RuleState.objects.filter(key__startswith="rule:", verdict__in=FAILING)
+    keys = set(
+        states.exclude(key__in=AlertEvent.objects.open().values("open_key")).values_list(
+            "key", flat=True
+        )
+    )
+    pks = {int(key.split(":")[1]) for key in keys}
+    rules = MonitorRule.objects.filter(enabled=True, pk__in=pks).only("task_name", *CONTEXT)
+    return sum(key_of(rule) in keys for rule in rules) if pks else 0
 
 
 def _snoozed(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:

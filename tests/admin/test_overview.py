@@ -12,7 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from monitoring.models import MonitorRule, Notification
+from monitoring.models import AlertEvent, MonitorRule, Notification
+from monitoring.rule_rows import key_of
 from tests.admin.conftest import client_of, staff
 from tests.admin.data import HOSTILE, event, message, run, state_of, url
 from tests.factories import NOW, ago, execution, rule
@@ -39,9 +40,44 @@ def test_of_an_empty_installation_it_says_what_to_do(root: Client) -> None:
     text = said(look(root))
 
     assert "No check has run yet. A periodic task named monitor_task_status runs it" in text
-    assert "All fine No alert event is open." in text
+    assert "monitor install-schedules makes one" in text
+    assert "Failing now No alert event is open." in text
     assert "No rule is snoozed." in text
+    assert "No task has run yet." in text
+
+
+def test_all_is_fine_once_a_check_has_found_it_so(root: Client) -> None:
+    execution("sync")
+    state_of(rule("sync"), "ok")
+    run()
+
+    text = said(look(root))
+
+    assert "All fine No alert event is open." in text
     assert "Every task that has run is watched by a rule." in text
+
+
+def test_nothing_is_fine_that_fails_without_an_open_event(root: Client) -> None:
+    state_of(rule("sync"), "status_mismatch", failing_checks=0)
+    state_of(rule("off", enabled=False), "no_execution")
+    state_of(rule("fine"), "ok")
+    known = rule("known")
+    state_of(known, "overrunning")
+    event("known", rule=known, open_key=key_of(known), resolved_at=None)
+    run()
+
+    page = look(root)
+
+    assert "1 rule fails without an open alert event" in said(page)
+    link = re.search(r'href="([^"]+)">1 rule fails', page)
+    assert link is not None
+    shown = root.get(link[1].replace("&amp;", "&")).context["cl"].result_list
+    assert [row.task_name for row in shown] == ["sync"]
+
+    AlertEvent.objects.update(open_key=None, resolved_at=NOW)
+    text = said(look(root))
+    assert "2 rules fail without" in text
+    assert "All fine" not in text
 
 
 def test_it_says_what_fails_since_when_and_who_is_on_it(root: Client) -> None:
@@ -52,10 +88,20 @@ def test_it_says_what_fails_since_when_and_who_is_on_it(root: Client) -> None:
 
     text = said(look(root))
 
-    assert "sync Status mismatch for 1 d 6 h" in text
-    assert "report No execution for 5 min, acknowledged" in text
-    assert "resumed Status mismatch for 2 h report" in text
+    assert "sync JSON arguments Status mismatch for 1 d 6 h" in text
+    assert "report JSON arguments No execution for 5 min, acknowledged" in text
+    assert "resumed JSON arguments Status mismatch for 2 h report" in text
     assert "long_over" not in text
+
+
+def test_it_tells_two_that_watch_one_task_apart(root: Client) -> None:
+    event("sync", rule_name="Data is in sync")
+    event("sync", periodic_task="Hourly check")
+
+    text = said(look(root))
+
+    assert "sync Data is in sync Status mismatch" in text
+    assert "sync JSON arguments of Hourly check Status mismatch" in text
 
 
 def test_it_says_what_sleeps_and_until_when(root: Client) -> None:
