@@ -9,6 +9,7 @@ from django.utils import translation
 
 from monitoring import causes, judging, rendering
 from monitoring.core.incidents import MessageKind
+from monitoring.core.measures import Remark
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.statuses import NO_EXECUTION
@@ -20,7 +21,7 @@ from monitoring.people import superuser_addresses
 from monitoring.rendering import Mail
 from monitoring.rule_rows import Batch, read_instance
 
-_NOT_TOLD = _("what was measured stands in the task log, which you may not view")
+_NOT_TOLD = Remark(_("what was measured stands in the task log, which you may not view"))
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
@@ -54,7 +55,7 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
             execution=None, still_running=None, last_known=None, waiting=Waiting()
         )
         if verdict.measured:
-            verdict = verdict._replace(measured=_NOT_TOLD)
+            verdict = verdict._replace(measured=(_NOT_TOLD,))
     is_example = not verdict.is_failing
     found = causes.find([(rule, verdict)], now).get(rule.key) if tells_log else None
     cause = found.text if found else ""

@@ -130,7 +130,7 @@ def _failure(decision: Decision) -> dict[str, Any]:
 
 
 def _why(verdict: Verdict) -> str:
-    return joined((part for part in (verdict.reason, verdict.measured) if part), ": ")
+    return joined((part for part in (verdict.reason, verdict.measured_in_words) if part), ": ")
 
 
 def unreachable(owed: Sequence[Owed]) -> list[Owed]:

@@ -28,9 +28,17 @@ FEWEST_FINISHED = 5
 """Of fewer finished executions, one failure is too great a share to say anything."""
 LEAST_LIMIT = timedelta(seconds=1)
 """Nothing shorter is slow: a few milliseconds double by themselves."""
-_NO_FINISH = _("duration not judged: the log does not say when it finished")
 _ROUNDING = 1e-6
 """What 99.9 percent of a number may be off as a float."""
+
+
+class Remark(NamedTuple):
+    """What stands in the place of something measured."""
+
+    text: Text
+
+    def in_words(self) -> Text:
+        return self.text
 
 
 class Pace(NamedTuple):
@@ -41,15 +49,18 @@ class Pace(NamedTuple):
     samples: int
     usual: timedelta | None
     """95 percent took at most that long; None: too few have completed to say."""
+    factor: float
+    """How many times that the rule allows."""
 
-    def is_slow(self, factor: float) -> bool:
+    @property
+    def is_slow(self) -> bool:
         if self.usual is None:
             return False
         # In seconds, because a timedelta cannot hold every product.
-        limit = max(factor * self.usual.total_seconds(), LEAST_LIMIT.total_seconds())
+        limit = max(self.factor * self.usual.total_seconds(), LEAST_LIMIT.total_seconds())
         return self.took.total_seconds() > limit
 
-    def in_words(self, factor: float) -> Text:
+    def in_words(self) -> Text:
         if self.usual is None:
             return _not_yet(_("duration"), self.samples, FEWEST_SAMPLES)
         pattern = _("it has been running for {took}") if self.is_running else _("it took {took}")
@@ -59,32 +70,40 @@ class Pace(NamedTuple):
             count=self.samples,
             usual=duration(self.usual),
         )
-        allowed = _("the rule allows {factor} times that", factor=f"{factor:g}")
+        allowed = _("the rule allows {factor} times that", factor=f"{self.factor:g}")
         return joined((took, usual, allowed), "; ")
 
 
-def pace(execution: Execution, successes: Sequence[Execution], now: datetime) -> Pace | None:
+def pace(
+    execution: Execution, successes: Sequence[Execution], factor: float, now: datetime
+) -> Pace | Remark | None:
     """Return how long an execution takes beside the completed ones that started before it.
 
     successes: completed, the newest start first. None: its duration says nothing, because it
-    neither runs nor has completed, or because no finish is known.
+    neither runs nor has completed.
     """
-    end = now if execution.status is Status.RUNNING else execution.finished_at
-    if end is None or execution.status not in {Status.RUNNING, Status.COMPLETED}:
+    if execution.status not in {Status.RUNNING, Status.COMPLETED}:
         return None
-    before = [_took(one) for one in successes if one.started_at < execution.started_at]
+    is_running = execution.status is Status.RUNNING
+    end = now if is_running else execution.finished_at
+    if end is None:
+        return Remark(_("duration not judged: the log does not say when it finished"))
+    start = execution.started_at
+    before = [
+        one.finished_at - one.started_at
+        for one in successes
+        if one.started_at < start and one.finished_at is not None
+    ]
     samples = before[:SAMPLES]
+    is_enough = len(samples) >= FEWEST_SAMPLES
+    # Less than nothing by the clocks of two machines is nothing.
     return Pace(
-        took=max(end - execution.started_at, timedelta(0)),
-        is_running=execution.status is Status.RUNNING,
+        took=max(end - start, timedelta(0)),
+        is_running=is_running,
         samples=len(samples),
-        usual=percentile(samples) if len(samples) >= FEWEST_SAMPLES else None,
+        usual=max(percentile(samples), timedelta(0)) if is_enough else None,
+        factor=factor,
     )
-
-
-def _took(one: Execution) -> timedelta:
-    """Return how long a completed execution took; the clocks of two machines may differ."""
-    return max((one.finished_at or one.started_at) - one.started_at, timedelta(0))
 
 
 def percentile(durations: Sequence[timedelta], percent: int = PERCENT) -> timedelta:
@@ -97,15 +116,21 @@ class SuccessRate(NamedTuple):
 
     good: int
     finished: int
+    wanted: float
+    """In percent."""
+    expected: tuple[Status, ...]
+    """Those of the expected statuses that end an execution."""
+    since: datetime
 
     @property
     def is_known(self) -> bool:
         return self.finished >= FEWEST_FINISHED
 
-    def is_below(self, percent: float) -> bool:
-        return self.is_known and percent * self.finished - 100 * self.good > _ROUNDING
+    @property
+    def is_low(self) -> bool:
+        return self.is_known and self.wanted * self.finished - 100 * self.good > _ROUNDING
 
-    def in_words(self, rule: Rule, now: datetime) -> Text:
+    def in_words(self) -> Text:
         if not self.is_known:
             return _not_yet(_("success rate"), self.finished, FEWEST_FINISHED)
         return _(
@@ -113,18 +138,27 @@ class SuccessRate(NamedTuple):
             "the rule wants {wanted} %",
             good=self.good,
             finished=self.finished,
-            since=f"{rule.window_start(now):%Y-%m-%d %H:%M} UTC",
-            expected=either(tuple(one for one in rule.expected_statuses if one in FINISHED)),
+            since=f"{self.since:%Y-%m-%d %H:%M} UTC",
+            expected=either(self.expected),
             # Rounded down, or 899 of 1000 would be called the 90 percent that they are not.
             share=f"{self.good * 1000 // self.finished / 10:g}",
-            wanted=f"{rule.min_success_rate:g}",
+            wanted=f"{self.wanted:g}",
         )
 
 
-def success_rate(rule: Rule, evidence: Evidence) -> SuccessRate:
+def success_rate(rule: Rule, evidence: Evidence, now: datetime) -> SuccessRate | None:
+    """Return the share of a rule that wants one; a rule that expects no end has no successes."""
+    expected = tuple(status for status in rule.expected_statuses if status in FINISHED)
+    if rule.min_success_rate is None or not expected:
+        return None
     finished = {status: evidence.finished.get(status, 0) for status in FINISHED}
-    good = sum(finished[status] for status in FINISHED.intersection(rule.expected_statuses))
-    return SuccessRate(good, sum(finished.values()))
+    return SuccessRate(
+        good=sum(finished[status] for status in set(expected)),
+        finished=sum(finished.values()),
+        wanted=rule.min_success_rate,
+        expected=expected,
+        since=rule.window_start(now),
+    )
 
 
 def _not_yet(what: Text, count: int, fewest: int) -> Text:
@@ -143,24 +177,19 @@ def measure(
     """
     if found.kind not in {VerdictKind.OK, VerdictKind.IN_PROGRESS}:
         return found
-    texts: list[Text] = []
+    measured: list[Pace | Remark | SuccessRate] = []
     if rule.max_duration_factor is not None:
         for execution in _timed(found, candidate):
-            its_pace = pace(execution, evidence.successes, now)
-            if its_pace is None:
-                texts = [_NO_FINISH] if execution.status is Status.COMPLETED else texts
-                continue
-            text = its_pace.in_words(rule.max_duration_factor)
-            if its_pace.is_slow(rule.max_duration_factor):
-                return _slow(execution, text, evidence)
-            texts = [text]
-    if found.kind is VerdictKind.OK and _has_success_rate(rule):
-        rate = success_rate(rule, evidence)
-        text = rate.in_words(rule, now)
-        if rule.min_success_rate is not None and rate.is_below(rule.min_success_rate):
-            return _too_few(found, text, evidence)
-        texts.append(text)
-    return found._replace(measured=joined(texts, "; ")) if texts else found
+            its_pace = pace(execution, evidence.successes, rule.max_duration_factor, now)
+            if isinstance(its_pace, Pace) and its_pace.is_slow:
+                return _slow(execution, its_pace, evidence)
+            measured = [its_pace] if its_pace else measured
+    rate = success_rate(rule, evidence, now) if found.kind is VerdictKind.OK else None
+    if rate is not None:
+        if rate.is_low:
+            return _too_few(found, rate, evidence)
+        measured.append(rate)
+    return found._replace(measured=tuple(measured)) if measured else found
 
 
 def _timed(found: Verdict, candidate: Execution | None) -> list[Execution]:
@@ -169,28 +198,23 @@ def _timed(found: Verdict, candidate: Execution | None) -> list[Execution]:
     return [one for one in (running, found.execution) if one is not None]
 
 
-def _has_success_rate(rule: Rule) -> bool:
-    """A rule that expects no finished status has no successes to count."""
-    return rule.min_success_rate is not None and not FINISHED.isdisjoint(rule.expected_statuses)
-
-
-def _slow(execution: Execution, measured: Text, evidence: Evidence) -> Verdict:
+def _slow(execution: Execution, its_pace: Pace, evidence: Evidence) -> Verdict:
     return Verdict(
         kind=VerdictKind.SLOW,
         current_status=execution.status.value,
         reason=_("slower than usual"),
-        measured=measured,
+        measured=(its_pace,),
         execution=execution,
         waiting=evidence.waiting,
     )
 
 
-def _too_few(found: Verdict, measured: Text, evidence: Evidence) -> Verdict:
+def _too_few(found: Verdict, rate: SuccessRate, evidence: Evidence) -> Verdict:
     return Verdict(
         kind=VerdictKind.LOW_SUCCESS_RATE,
         current_status=found.current_status,
         reason=_("too few ended as expected"),
-        measured=measured,
+        measured=(rate,),
         execution=found.execution,
         waiting=evidence.waiting,
     )

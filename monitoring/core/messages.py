@@ -130,7 +130,7 @@ def facts(
         "max_runtime_minutes": rule.max_runtime_minutes,
         "max_duration_factor": rule.max_duration_factor,
         "min_success_rate": rule.min_success_rate,
-        "measured": said(verdict.measured, words),
+        "measured": said(verdict.measured_in_words, words),
         "opened_at": iso(opened_at),
         "failing_checks": failing_checks,
         "cause": cause,
@@ -173,7 +173,7 @@ def _explanation(rule: Rule, verdict: Verdict, kind: MessageKind) -> Text:
     if verdict.kind is VerdictKind.UNKNOWN:
         return _("The check could not judge this rule: {reason}.", reason=verdict.reason)
     if verdict.kind in _MEASURED:
-        return _(_MEASURED[verdict.kind], measured=verdict.measured)
+        return _(_MEASURED[verdict.kind], measured=verdict.measured_in_words)
     return _(
         "Its latest execution, started within the last {hours} hour(s), should be {expected}.",
         hours=hours,

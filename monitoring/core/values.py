@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from monitoring.core.statuses import Status
+from monitoring.core.wording import Text, joined
 
 MAX_LOOKBACK_HOURS = 87_600
 """Ten years of hours."""
@@ -185,6 +186,12 @@ FAILING = frozenset(
 )
 
 
+class Measured(Protocol):
+    """Something that was measured; it is put into words only where somebody reads them."""
+
+    def in_words(self) -> Text: ...
+
+
 class Verdict(NamedTuple):
     """What one check says of one rule, and on what grounds."""
 
@@ -193,8 +200,8 @@ class Verdict(NamedTuple):
     """Documented spelling, or "No execution found"."""
     reason: str = ""
     """One line on why, for people."""
-    measured: str = ""
-    """What was measured of durations and successes, for people; empty: nothing."""
+    measured: Sequence[Measured] = ()
+    """What was measured of durations and successes; of a failing rule, what failed."""
     execution: Execution | None = None
     """The execution that was judged."""
     still_running: Execution | None = None
@@ -208,3 +215,8 @@ class Verdict(NamedTuple):
     @property
     def is_failing(self) -> bool:
         return self.kind in FAILING
+
+    @property
+    def measured_in_words(self) -> Text:
+        """What was measured, for people; empty: nothing."""
+        return joined((one.in_words() for one in self.measured), "; ")

@@ -101,7 +101,7 @@ class TestADuration:
 
         assert (found.kind, found.execution, found.current_status) == (SLOW, slow, "Completed")
         assert found.reason == "slower than usual"
-        assert found.measured == (
+        assert found.measured_in_words == (
             "it took 14 min; 95 % of the last 50 completed runs took at most 3 min; "
             "the rule allows 2 times that"
         )
@@ -110,7 +110,9 @@ class TestADuration:
         found = timed(took(6))
 
         assert found.kind is OK
-        assert found.measured.startswith("it took 6 min; 95 % of the last 50 completed runs")
+        assert found.measured_in_words.startswith(
+            "it took 6 min; 95 % of the last 50 completed runs"
+        )
 
     def test_a_microsecond_over_it_is_slow(self) -> None:
         assert timed(took(6 + 1 / 60e6)).kind is SLOW
@@ -132,14 +134,16 @@ class TestADuration:
         found = timed(took(14), before(*([3] * SAMPLES), *([100] * 50)))
 
         assert found.kind is SLOW
-        assert "95 % of the last 50" in found.measured
+        assert "95 % of the last 50" in found.measured_in_words
 
     def test_of_too_few_runs_is_not_judged_yet(self) -> None:
         enough, too_few = USUAL[:FEWEST_SAMPLES], USUAL[: FEWEST_SAMPLES - 1]
 
         assert timed(took(14), enough).kind is SLOW
         assert timed(took(14), too_few).kind is OK
-        assert timed(took(14), USUAL[:3]).measured == "duration not judged yet: 3 of 20 runs"
+        assert (
+            timed(took(14), USUAL[:3]).measured_in_words == "duration not judged yet: 3 of 20 runs"
+        )
 
     def test_under_a_second_is_never_slow(self) -> None:
         always_1_ms = before(*([1 / 60_000] * 50))
@@ -151,16 +155,18 @@ class TestADuration:
     def test_of_one_that_did_not_complete_says_nothing(self, status: Status) -> None:
         found = timed(took(14, status=status), expected_statuses=(status,))
 
-        assert (found.kind, found.measured) == (OK, "")
+        assert (found.kind, found.measured_in_words) == (OK, "")
 
     def test_of_one_whose_finish_is_not_known_is_not_judged(self) -> None:
         found = timed(execution(), USUAL)
 
         assert found.kind is OK
-        assert found.measured == "duration not judged: the log does not say when it finished"
+        assert (
+            found.measured_in_words == "duration not judged: the log does not say when it finished"
+        )
 
     def test_of_one_that_ended_before_it_began_is_none(self) -> None:
-        assert timed(took(-5)).measured.startswith("it took 0 ms; ")
+        assert timed(took(-5)).measured_in_words.startswith("it took 0 ms; ")
 
     def test_changes_nothing_for_a_rule_without_a_factor(self) -> None:
         assert timed(took(14), max_duration_factor=None) == timed(
@@ -177,7 +183,9 @@ class TestOneThatStillRuns:
         )
 
         assert (found.kind, found.execution) == (SLOW, running)
-        assert found.measured.startswith("it has been running for 14 min; 95 % of the last 50")
+        assert found.measured_in_words.startswith(
+            "it has been running for 14 min; 95 % of the last 50"
+        )
 
     def test_is_slow_although_the_one_before_it_was_fine(self) -> None:
         log = evidence(
@@ -190,7 +198,7 @@ class TestOneThatStillRuns:
         found = timed(execution(Status.RUNNING, ago(minutes=4)), while_running=WAIT)
 
         assert found.kind is VerdictKind.IN_PROGRESS
-        assert found.measured.startswith("it has been running for 4 min")
+        assert found.measured_in_words.startswith("it has been running for 4 min")
 
     def test_does_not_hide_that_the_one_before_it_was_slow(self) -> None:
         slow = took(14)
@@ -227,14 +235,14 @@ class TestASuccessRate:
 
         assert (found.kind, found.execution, found.current_status) == (TOO_FEW, latest, "Completed")
         assert found.reason == "too few ended as expected"
-        assert found.measured == (
+        assert found.measured_in_words == (
             "7 of 10 runs since 2026-03-10 11:00 UTC were Completed (70 %), the rule wants 90 %"
         )
 
     def test_of_exactly_that_is_ok_with_the_same_evidence(self) -> None:
         found = rated(counted(completed=9, stopped=1))
 
-        assert (found.kind, found.measured[:12]) == (OK, "9 of 10 runs")
+        assert (found.kind, found.measured_in_words[:12]) == (OK, "9 of 10 runs")
 
     @pytest.mark.parametrize(("good", "kind"), [(999, OK), (998, TOO_FEW)])
     def test_may_be_wanted_in_fractions(self, good: int, kind: VerdictKind) -> None:
@@ -243,7 +251,7 @@ class TestASuccessRate:
         assert rated(counts, min_success_rate=99.9).kind is kind
 
     def test_is_never_rounded_up_to_what_it_is_not(self) -> None:
-        assert "(89.9 %)" in rated(counted(completed=8999, stopped=1001)).measured
+        assert "(89.9 %)" in rated(counted(completed=8999, stopped=1001)).measured_in_words
 
     def test_of_too_few_runs_is_not_judged_yet(self) -> None:
         enough = counted(completed=1, stopped=FEWEST_FINISHED - 1)
@@ -251,25 +259,25 @@ class TestASuccessRate:
 
         assert rated(enough).kind is TOO_FEW
         assert rated(too_few).kind is OK
-        assert rated(too_few).measured == "success rate not judged yet: 4 of 5 runs"
+        assert rated(too_few).measured_in_words == "success rate not judged yet: 4 of 5 runs"
 
     def test_counts_every_expected_status_that_ends_an_execution(self) -> None:
         expected = (Status.COMPLETED, Status.CANCELLED, Status.RUNNING)
         found = rated(counted(completed=5, cancelled=4, stopped=1), expected=expected)
 
         assert found.kind is OK
-        assert "were Completed or Cancelled (90 %)" in found.measured
+        assert "were Completed or Cancelled (90 %)" in found.measured_in_words
 
     def test_means_nothing_where_no_end_is_expected(self) -> None:
         running = execution(Status.RUNNING)
         found = rated(counted(stopped=10), running, expected=(Status.RUNNING,))
 
-        assert (found.kind, found.measured) == (OK, "")
+        assert (found.kind, found.measured_in_words) == (OK, "")
 
     def test_is_not_asked_while_the_latest_is_wrong(self) -> None:
         found = rated(counted(stopped=10), execution(Status.STOPPED))
 
-        assert (found.kind, found.measured) == (MISMATCH, "")
+        assert (found.kind, found.measured_in_words) == (MISMATCH, "")
 
     def test_comes_after_a_duration(self) -> None:
         both = {"max_duration_factor": 2, "min_success_rate": 90}
@@ -277,7 +285,7 @@ class TestASuccessRate:
         good = evidence(took(3), successes=USUAL, finished=counted(completed=10))
 
         assert judge(rule(**both), log, NOW).kind is SLOW
-        told = judge(rule(**both), good, NOW).measured.split("; ")
+        told = judge(rule(**both), good, NOW).measured_in_words.split("; ")
         assert (told[0], told[-1][:14]) == ("it took 3 min", "10 of 10 runs ")
 
 
@@ -289,7 +297,7 @@ def test_what_is_measured_only_turns_what_did_not_fail_into_one_of_two_failures(
     found = judge(some, log, NOW)
 
     if found.kind is by_status.kind:
-        assert found._replace(measured="") == by_status
+        assert found._replace(measured=()) == by_status
     else:
         assert not by_status.is_failing
         assert by_status.kind is not VerdictKind.UNKNOWN
