@@ -1199,6 +1199,7 @@ class TestTheSummary:
                 "lookback_hours": 1.5,
                 "started_at": "2026-03-10T11:55:00+00:00",
                 "reason": "Stopped instead of Completed",
+                "cause": "",
                 "failing_checks": 1,
             }
         ]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring import metrics, recorder, retention
 from monitoring.checker import run_check
@@ -25,7 +26,7 @@ from tests.admin.conftest import client_of
 from tests.admin.data import url
 from tests.benchmarks import data
 from tests.benchmarks.pages import PAGES
-from tests.factories import NOW, superuser
+from tests.factories import NOW, ago, execution, superuser
 from tests.gap.models import IngestorSession
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db]
@@ -127,6 +128,27 @@ def checks() -> None:
     check(arguments, minutes=5)
 
 
+def causes() -> None:
+    """Look for why nothing ran: what waits, what never began, what beat has sent."""
+    hour, _ = IntervalSchedule.objects.get_or_create(every=1, period="hours")
+    for number in range(40):
+        name = f"new_{number}"
+        MonitorRule.objects.create(name=name, task_name=name, created_at=ago(days=30))
+        PeriodicTask.objects.create(
+            name=name, task=name, interval=hour, last_run_at=ago(hours=5), enabled=number % 2 == 0
+        )
+        for status, minutes in (("Pending", 10), ("Cancelled", 30)):
+            execution(
+                name,
+                status,
+                started_at=None,
+                submitted_at=ago(minutes=minutes),
+                queue=f"queue_{number % 3}",
+            )
+    check()
+    assert AlertEvent.objects.filter(opened_at=NOW).exclude(cause="").count() >= 40
+
+
 def recordings() -> None:
     for number in range(2):
         request = SimpleNamespace(
@@ -177,7 +199,7 @@ def measures() -> None:
 
 @pytest.mark.parametrize(
     "run",
-    [checks, recordings, delivery, pruning, pages, exports, measures],
+    [checks, causes, recordings, delivery, pruning, pages, exports, measures],
     ids=lambda run: run.__name__,
 )
 @pytest.mark.usefixtures("filled")
