@@ -64,7 +64,7 @@ class LimitFilter(ChoiceFilter):
         ("runtime", _("Longest runtime")),
         ("duration", _("Times the usual duration")),
         ("success", _("Success rate")),
-        ("none", _("None")),
+        ("none", _("No limit")),
     )
     fields: Mapping[str | None, str] = {
         "runtime": "max_runtime_minutes",
