@@ -33,14 +33,16 @@ from monitoring.admin.display import (
     badge,
     code,
     duration,
+    instant,
     listed,
     status,
     statuses,
+    two_lines,
+    watched_by,
     window,
 )
 from monitoring.admin.event_messages import MessageInline
 from monitoring.admin.event_operations import EventOperations
-from monitoring.beat import KEY as BEAT
 from monitoring.models import AlertEvent, MonitorRule, Notification, WhileRunningChoices
 from monitoring.tasklogs.history import find_pk
 
@@ -93,17 +95,12 @@ class AlertEventAdmin(EventOperations):
     finished = moment("finished_at", _("finished"))
 
     list_display = (
-        "state",
-        "task",
-        "verdict_badge",
-        "lasted",
-        "opened",
-        "watched_by",
-        "found",
-        "failing_checks",
+        "task_and_rule",
+        "state_and_verdict",
+        "opened_and_lasted",
+        "found_and_checks",
         "message_count",
     )
-    list_display_links = ("task",)
     # By date through a filter: a date hierarchy computes the day of every row of the table.
     list_filter = (StateFilter, "opened_at", "verdict", "resolution", RuleFilter, TaskFilter)
     search_fields = ("^task_name", "^rule_name", "=task_id")
@@ -112,7 +109,7 @@ class AlertEventAdmin(EventOperations):
         "The whole name of the task; among the newest 10,000 also the beginning of the task's or "
         "the rule's name, or the whole task id."
     )
-    sortable_by = ("opened", "task")
+    sortable_by = ("opened_and_lasted", "task_and_rule")
     export_fields = (
         "id",
         "task_name",
@@ -181,6 +178,25 @@ class AlertEventAdmin(EventOperations):
         if row.task_id and may_view_executions(request):
             vars(row)["execution_pk"] = find_pk(row.task_id)
 
+    @admin.display(description=_("task"), ordering="task_name")
+    def task_and_rule(self, row: AlertEvent) -> str:
+        who = watched_by(row)
+        return two_lines(row.task_name, aside(who) if who != row.task_name else "")
+
+    @admin.display(description=_("state"))
+    def state_and_verdict(self, row: AlertEvent) -> str:
+        return two_lines(self.state(row), row.get_verdict_display())
+
+    @admin.display(description=_("opened"), ordering="opened_at")
+    def opened_and_lasted(self, row: AlertEvent) -> str:
+        return two_lines(instant(row.opened_at), self.lasted(row))
+
+    @admin.display(description=_("current status"))
+    def found_and_checks(self, row: AlertEvent) -> str:
+        count = row.failing_checks
+        checks = ngettext("%d failing check", "%d failing checks", count) % count
+        return two_lines(status(row.current_status), aside(checks))
+
     @admin.display(description=_("state"))
     def state(self, row: AlertEvent) -> str:
         if row.resolved_at is not None:
@@ -195,7 +211,7 @@ class AlertEventAdmin(EventOperations):
             )
         return badge(_("Open"), Tone.BAD)
 
-    @admin.display(description=_("task"), ordering="task_name")
+    @admin.display(description=_("task"))
     def task(self, row: AlertEvent) -> str:
         return str(row.task_name)
 
@@ -209,16 +225,12 @@ class AlertEventAdmin(EventOperations):
 
     @admin.display(description=_("rule"))
     def watched_by(self, row: AlertEvent) -> str:
+        name = watched_by(row)
         if row.rule_id is not None:
-            name = row.rule_name or f"#{row.rule_id}"
             return link(self.admin_site, MonitorRule, row.rule_id, name)
         if row.rule_name:
-            return format_html("{} {}", row.rule_name, aside(_("deleted")))
-        if row.key == BEAT:
-            return aside(_("the monitor itself, while others wait for it"))
-        if row.periodic_task:
-            return aside(_("JSON arguments of %s") % row.periodic_task)
-        return aside(_("JSON arguments"))
+            return format_html("{} {}", name, aside(_("deleted")))
+        return aside(name)
 
     @admin.display(description=_("duration"))
     def lasted(self, row: AlertEvent) -> str:

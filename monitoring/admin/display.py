@@ -19,6 +19,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from monitoring.beat import KEY as BEAT
 from monitoring.core import durations
 from monitoring.core.fields import shown
 from monitoring.core.messages import number
@@ -109,6 +110,11 @@ def below(text: str | Promise) -> SafeString:
     return format_html('<span class="monitoring-below">{}</span>', text)
 
 
+def two_lines(first: str | Promise, second: str | Promise) -> SafeString:
+    """Return a cell whose second line may be empty."""
+    return format_html("{}{}", first, below(second) if second else "")
+
+
 def preformatted(text: str) -> SafeString | str:
     """Return foreign text line by line as it is, scrollable when it is long."""
     if not text:
@@ -155,6 +161,8 @@ def watched_by(event: AlertEvent) -> str:
     """Return what tells two events of one task apart: the rule, or whose JSON arguments."""
     if event.rule_id is not None or event.rule_name:
         return str(event.rule_name or f"#{event.rule_id}")
+    if event.key == BEAT:
+        return _("the monitor itself, while others wait for it")
     if event.periodic_task:
         return str(_("JSON arguments of %s") % event.periodic_task)
     return _("JSON arguments")

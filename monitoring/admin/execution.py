@@ -7,8 +7,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 
 from monitoring.admin.base import OfOurLog, TaskFilter, link, list_link, may_view, moment
 from monitoring.admin.display import (
@@ -21,6 +22,7 @@ from monitoring.admin.display import (
     excerpt,
     instant,
     preformatted,
+    two_lines,
 )
 from monitoring.admin.history_export import HistoryExport
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, TaskStatus
@@ -32,18 +34,12 @@ _MOST_LINKS = 20
 class ExecutionAdmin(OfOurLog, HistoryExport):
     change_form_template = "admin/monitoring/backgroundtask/change_form.html"
     list_display = (
-        "status_badge",
-        "task",
-        "started",
-        "took",
-        "last_error",
-        "retries",
-        "worker",
-        "queue",
-        "context_id",
+        "task_and_error",
+        "status_and_retries",
+        "started_and_took",
+        "worker_and_queue",
         "watched",
     )
-    list_display_links = ("task",)
     list_filter = ("status", TaskFilter)
     list_defer = ("stack_trace_errors", "parameters")
     search_fields = ("^task_name", "^task_id", "=context_id", "errors")
@@ -70,7 +66,7 @@ class ExecutionAdmin(OfOurLog, HistoryExport):
         "errors",
     )
     # Only what an index can put in order.
-    sortable_by = ("task",)
+    sortable_by = ("task_and_error",)
     started = moment("started_at", _("started"))
     submitted = moment("submitted_at", _("submitted"))
     first_started = moment("first_started_at", _("first attempt"))
@@ -120,11 +116,29 @@ class ExecutionAdmin(OfOurLog, HistoryExport):
             events = AlertEvent.objects.filter(task_name=row.task_name, task_id=row.task_id)
             attached["events_of_execution"] = list(events[:_MOST_LINKS])
 
+    @admin.display(description=_("task"), ordering="task_name")
+    def task_and_error(self, row: BackgroundTask) -> str:
+        return two_lines(row.task_name, aside(excerpt(row.errors)) if row.errors else "")
+
+    @admin.display(description=_("status"))
+    def status_and_retries(self, row: BackgroundTask) -> str:
+        retries = ngettext("%d retry", "%d retries", row.retries) % row.retries
+        return two_lines(self.status_badge(row), aside(retries) if row.retries else "")
+
+    @admin.display(description=_("started"))
+    def started_and_took(self, row: BackgroundTask) -> str:
+        took = self.took(row)
+        return two_lines(instant(row.started_at), took if took != EMPTY else "")
+
+    @admin.display(description=_("worker"))
+    def worker_and_queue(self, row: BackgroundTask) -> str:
+        return two_lines(row.worker or EMPTY, aside(row.queue) if row.queue else "")
+
     @admin.display(description=_("status"))
     def status_badge(self, row: BackgroundTask) -> str:
         return badge(row.get_status_display(), STATUS_TONES.get(row.status))
 
-    @admin.display(description=_("task"), ordering="task_name")
+    @admin.display(description=_("task"))
     def task(self, row: BackgroundTask) -> str:
         return str(row.task_name)
 
@@ -143,10 +157,6 @@ class ExecutionAdmin(OfOurLog, HistoryExport):
         return EMPTY
 
     @admin.display(description=_("error"))
-    def last_error(self, row: BackgroundTask) -> str:
-        return excerpt(row.errors) or EMPTY
-
-    @admin.display(description=_("error"))
     def error(self, row: BackgroundTask) -> str:
         return preformatted(row.errors)
 
@@ -161,8 +171,7 @@ class ExecutionAdmin(OfOurLog, HistoryExport):
     @admin.display(description=_("watched"))
     def watched(self, row: BackgroundTask) -> str:
         """Return links to the rules and the alert events of the task; they cost no query."""
-        return format_html(
-            "{} · {}",
+        return two_lines(
             list_link(self.admin_site, MonitorRule, _("Rules"), task_name=row.task_name),
             list_link(self.admin_site, AlertEvent, _("Alert events"), task_name=row.task_name),
         )

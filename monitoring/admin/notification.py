@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils.html import format_html
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -31,7 +31,9 @@ from monitoring.admin.display import (
     badge,
     code,
     excerpt,
+    instant,
     preformatted,
+    two_lines,
 )
 from monitoring.models import OWED, AlertEvent, Channel, MonitorRun, Notification, NotificationState
 
@@ -78,17 +80,11 @@ class NotificationAdmin(HistoryAdmin):
     next_attempt = moment("next_attempt_at", _("next attempt"))
 
     list_display = (
-        "state_badge",
-        "subject",
-        "recipient",
-        "kind",
-        "event",
-        "attempts",
-        "created",
-        "sent",
-        "problem",
+        "subject_and_recipient",
+        "state_and_problem",
+        "event_and_kind",
+        "created_and_sent",
     )
-    list_display_links = ("subject",)
     list_filter = ("state", "kind", EventFilter, RunFilter, DigestFilter)
     list_select_related = ("alert_event",)
     list_defer = ("facts", "text_body", "html_body")
@@ -128,6 +124,26 @@ class NotificationAdmin(HistoryAdmin):
             raise Http404
         return HttpResponse(row.html_body, headers=MAIL_HEADERS)
 
+    @admin.display(description=_("subject"))
+    def subject_and_recipient(self, row: Notification) -> str:
+        return two_lines(row.subject, aside(row.recipient))
+
+    @admin.display(description=_("state"))
+    def state_and_problem(self, row: Notification) -> str:
+        attempts = ngettext("%d attempt", "%d attempts", row.attempts) % row.attempts
+        tried = aside(attempts) if row.attempts > 1 else ""
+        said = format_html("{} {}", tried, excerpt(row.error)) if row.error else tried
+        return two_lines(self.state_badge(row), said)
+
+    @admin.display(description=_("alert event"))
+    def event_and_kind(self, row: Notification) -> str:
+        return two_lines(self.event(row), aside(row.get_kind_display()))
+
+    @admin.display(description=_("created"))
+    def created_and_sent(self, row: Notification) -> str:
+        sent = aside(_("sent %s") % instant(row.sent_at)) if row.sent_at else ""
+        return two_lines(instant(row.created_at), sent)
+
     @admin.display(description=_("state"))
     def state_badge(self, row: Notification) -> str:
         shown = badge(row.get_state_display(), MESSAGE_TONES.get(row.state))
@@ -164,10 +180,6 @@ class NotificationAdmin(HistoryAdmin):
             return EMPTY
         text = _("the message to %s, which was refused") % refused.recipient
         return link(self.admin_site, Notification, refused.pk, text)
-
-    @admin.display(description=_("error"))
-    def problem(self, row: Notification) -> str:
-        return excerpt(row.error) or EMPTY
 
     @admin.display(description=_("error"))
     def full_error(self, row: Notification) -> str:

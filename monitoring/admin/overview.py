@@ -35,7 +35,7 @@ MOST = 20
 _AT_ONCE = 100
 """Names that are asked for: a few of them may be ignored since."""
 _OF_EVENT = (
-    *("task_name", "rule_id", "rule_name", "periodic_task"),
+    *("key", "task_name", "rule_id", "rule_name", "periodic_task"),
     *("verdict", "opened_at", "acknowledged_at", "acknowledged_until"),
 )
 _UNDELIVERED = [state.value for state in (*OWED, NotificationState.FAILED)]

@@ -33,6 +33,7 @@ from monitoring.admin.display import (
     duration,
     instant,
     statuses,
+    two_lines,
     window,
 )
 from monitoring.admin.exchange import RuleExchangeMixin
@@ -80,7 +81,6 @@ class RuleAdmin(
         "last_runs",
         "checked",
         "expected",
-        "lookback",
     )
     list_display_links = ("name_and_task",)
     list_filter = (
@@ -244,15 +244,10 @@ class RuleAdmin(
             executions_link(self.admin_site, row.task_name, _("Executions")),
         )
 
-    @admin.display(description=_("expected"))
+    @admin.display(description=_("expected"), ordering="lookback_hours")
     def expected(self, row: MonitorRule) -> str:
-        limits = " · ".join(_limits(row))
-        expected = statuses(row.expected_statuses)
-        return format_html("{}{}", expected, below(aside(limits))) if limits else expected
-
-    @admin.display(description=_("looks back"), ordering="lookback_hours")
-    def lookback(self, row: MonitorRule) -> str:
-        return window(row.lookback_hours)
+        looks = " · ".join([window(row.lookback_hours), *_limits(row)])
+        return two_lines(statuses(row.expected_statuses), aside(looks))
 
     @admin.display(description=_("last executions"))
     def last_runs(self, row: MonitorRule) -> str:

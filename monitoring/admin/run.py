@@ -10,7 +10,17 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.base import HistoryAdmin, list_link, moment
-from monitoring.admin.display import EMPTY, RUN_TONES, badge, duration, excerpt, preformatted
+from monitoring.admin.display import (
+    EMPTY,
+    RUN_TONES,
+    aside,
+    badge,
+    duration,
+    excerpt,
+    instant,
+    preformatted,
+    two_lines,
+)
 from monitoring.models import MonitorRun, Notification
 
 _ASKED_WHOLE: Mapping[str, Any] = {
@@ -23,6 +33,13 @@ _ASKED = (
     ("rules with task_name ", _("rules for %(what)s")),
 )
 
+_FOUND: Mapping[str, Any] = {
+    "failing": _("failing"),
+    "unknown": _("unknown"),
+    "in_progress": _("in progress"),
+    "ok": _("ok"),
+}
+
 
 @admin.register(MonitorRun)
 class RunAdmin(HistoryAdmin):
@@ -31,23 +48,17 @@ class RunAdmin(HistoryAdmin):
     gap = moment("not_checked_from", _("not checked since"))
 
     list_display = (
-        "started",
-        "state_badge",
+        "started_and_took",
+        "state_and_error",
         "asked",
-        "took",
-        "checked",
-        "ok",
-        "failing",
-        "unknown",
-        "in_progress",
+        "checked_and_found",
         "messages",
-        "last_error",
     )
     # By date through a filter: a date hierarchy computes the day of every row of the table.
     list_filter = ("state", "started_at")
     search_fields = ("rule_set",)
     search_help_text = _("Among the newest 10,000: part of what was asked to be checked.")
-    sortable_by = ("started",)
+    sortable_by = ("started_and_took",)
 
     def get_fieldsets(self, request: HttpRequest, obj: MonitorRun | None = None) -> Any:
         what: list[Any] = [("asked", "state_badge"), ("started", "finished"), "took"]
@@ -60,6 +71,21 @@ class RunAdmin(HistoryAdmin):
             (_("What it found"), {"fields": found}),
             (_("What went wrong"), {"fields": wrong}),
         )
+
+    @admin.display(description=_("started"), ordering="started_at")
+    def started_and_took(self, row: MonitorRun) -> str:
+        return two_lines(instant(row.started_at), self.took(row) if row.finished_at else "")
+
+    @admin.display(description=_("state"))
+    def state_and_error(self, row: MonitorRun) -> str:
+        return two_lines(self.state_badge(row), aside(excerpt(row.error)) if row.error else "")
+
+    @admin.display(description=_("checked"))
+    def checked_and_found(self, row: MonitorRun) -> str:
+        counts = [
+            f"{label} {count}" for name, label in _FOUND.items() if (count := getattr(row, name))
+        ]
+        return two_lines(str(row.checked), aside(", ".join(counts)) if counts else "")
 
     @admin.display(description=_("rule set"))
     def asked(self, row: MonitorRun) -> str:
@@ -82,10 +108,6 @@ class RunAdmin(HistoryAdmin):
     @admin.display(description=_("duration"))
     def took(self, row: MonitorRun) -> str:
         return duration(row.finished_at - row.started_at) if row.finished_at else EMPTY
-
-    @admin.display(description=_("error"))
-    def last_error(self, row: MonitorRun) -> str:
-        return excerpt(row.error) or EMPTY
 
     @admin.display(description=_("errors"))
     def problems(self, row: MonitorRun) -> str:

@@ -99,7 +99,7 @@ def test_from_a_failing_rule_to_its_event_its_execution_and_its_mail(page: Page)
 @pytest.mark.parametrize(
     "model", [MonitorRule, AlertEvent, Notification, BackgroundTask, MonitorRun]
 )
-def test_lists_and_pages_are_accessible_light_and_dark_and_fit_a_phone(
+def test_lists_fit_beside_both_bars_and_pages_a_phone_and_all_are_accessible_light_and_dark(
     page: Page, complaints: list[str], model: type[Any]
 ) -> None:
     row = failing()[model]
@@ -110,6 +110,8 @@ def test_lists_and_pages_are_accessible_light_and_dark_and_fit_a_phone(
         (url(model, "change", row.pk), name),
     ):
         page.goto(address)
+        wide = "(one => one ? one.scrollWidth - one.clientWidth : 0)"
+        assert page.evaluate(f"{wide}(document.querySelector('#changelist .results'))") == 0
         shoot(page, str(picture))
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
