@@ -13,11 +13,12 @@ from monitoring import schedules
 from monitoring.core.discovery import RUNS, Proposal, Reason, Task, Watched, is_open, propose
 from monitoring.core.fields import MAX_NAME_LENGTH
 from monitoring.core.order import followers
+from monitoring.core.rhythm import Run
 from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import TASK_NAME, scheduled_entries
 from monitoring.recorder import is_ignored
 from monitoring.registry import task_names
-from monitoring.tasklogs.history import seen_names, timings
+from monitoring.tasklogs.history import TASKS_AT_ONCE, seen_names, timings
 
 _NEVER = ("celery.*", "monitoring.*", TASK_NAME)
 
@@ -32,24 +33,35 @@ class Accepted:
 
 
 def discover(
-    now: datetime, *, sees_schedules: bool = True, sees_log: bool = True
+    now: datetime,
+    *,
+    most: int | None = None,
+    sees_schedules: bool = True,
+    sees_log: bool = True,
 ) -> list[Proposal]:
     """Return what is worth adding or changing, new rules first, each by name.
 
-    Six queries, and one more for every 200 tasks whose executions are read. sees_schedules,
-    sees_log: whether whoever asks may know of periodic tasks, and of executions.
+    Five queries, and one more for every 200 tasks whose executions are read. most: look no further
+    when there are so many or more. sees_schedules, sees_log: whether whoever asks may know of
+    periodic tasks, and of executions.
     """
     entries = schedules.entries(now) if sees_schedules else []
     rows = list(MonitorRule.objects.values_list(*_COLUMNS))
     tasks = _tasks(entries, rows, now, sees_log=sees_log, sees_all=sees_schedules and sees_log)
-    runs = timings((task.name for task in tasks if is_open(task)), RUNS) if sees_log else {}
     checks = [entry.schedule for entry in entries if entry.task == TASK_NAME]
     interval = schedules.usual_gap(checks, now)
-    found = [
-        proposal
-        for task in tasks
-        for proposal in propose(task, runs.get(task.name, ()), interval, now)
-    ]
+    found: list[Proposal] = []
+    runs: dict[str, list[Run]] = {}
+    # What has a schedule or a rule before what only runs.
+    asked = sorted(filter(is_open, tasks), key=lambda task: not (task.entries or task.rules))
+    for start in range(0, len(asked), TASKS_AT_ONCE):
+        if most is not None and len(found) >= most:
+            break
+        some = asked[start : start + TASKS_AT_ONCE]
+        if sees_log:
+            runs |= timings((task.name for task in some), RUNS)
+        for task in some:
+            found += propose(task, runs.get(task.name, ()), interval, now)
     after = followers(runs)
     named = _named(sorted(found, key=_order), {name for _, name, *_others in rows})
     return [replace(one, followers=after.get(one.task_name, ())) for one in named]

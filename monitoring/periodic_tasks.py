@@ -239,9 +239,7 @@ def longest_check_wait(rows: Iterable[PeriodicTask], now: datetime) -> timedelta
 
 def wait_after(name: str, at: datetime) -> timedelta | None:
     """Return how long one periodic task waits after a run at that time; None: nobody can tell."""
-    rows = PeriodicTask.objects.filter(name=name).select_related("interval", "crontab", "solar")
-    row = rows.first()
-    schedule = schedules.read(row) if row is not None else None
+    schedule = schedules.of_periodic_task(name)
     coming = schedules.next_run(schedule, at) if schedule is not None else None
     return coming - at if coming is not None else None
 

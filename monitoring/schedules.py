@@ -18,7 +18,7 @@ from statistics import median_low
 from typing import Any, NamedTuple
 
 from celery import current_app
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
 from monitoring.core.crontabs import Crontab, crontab_runs, days_of_change
@@ -72,19 +72,17 @@ def entries(now: datetime, task_names: Iterable[str] | None = None) -> list[Entr
     """
     rows = PeriodicTask.objects.filter(enabled=True, one_off=False, clocked=None)
     rows = rows.filter(Q(expires=None) | Q(expires__gt=now)).order_by("name")
-    if task_names is not None:
-        rows = rows.filter(task__in=sorted(set(task_names)))
-    found = []
-    for row in rows.select_related(*_MODELS):
-        schedule = read(row)
-        if schedule is not None:
-            found.append(Entry(row.name, row.task, schedule, _text(row)))
-    return found
+    wanted = None if task_names is None else set(task_names)
+    if wanted is not None:
+        rows = rows.filter(task__in=sorted(wanted))
+    # MariaDB compares without regard to case.
+    return [entry for entry in _read(rows) if wanted is None or entry.task in wanted]
 
 
-def _text(row: PeriodicTask) -> str:
-    """Return the schedule as django-celery-beat shows it, less its legend of a crontab."""
-    return str(row.scheduler).replace(" (m/h/dM/MY/d)", "")
+def of_periodic_task(name: str) -> Schedule | None:
+    """Return the schedule of one periodic task, enabled or not; None: nobody can read it."""
+    found = (entry for entry in _read(PeriodicTask.objects.filter(name=name)))
+    return next((entry.schedule for entry in found if entry.name == name), None)
 
 
 def read(row: PeriodicTask) -> Schedule | None:
@@ -97,6 +95,30 @@ def read(row: PeriodicTask) -> Schedule | None:
     return None
 
 
+def _read(rows: QuerySet[PeriodicTask]) -> Iterator[Entry]:
+    """Yield those that come again and again. As values: making rows of thousands takes seconds."""
+    columns = [f"{kind}__{field}" for kind, fields in _FIELDS.items() for field in fields]
+    for name, task, begins, ends, *found in rows.values_list(
+        "name", "task", "start_time", "expires", *columns
+    ):
+        known = iter(found)
+        for kind, fields in _FIELDS.items():
+            values = tuple(islice(known, len(fields)))
+            if values[0] is not None and _celery(kind, values) is not None:
+                yield Entry(name, task, Schedule(kind, values, begins, ends), _text(kind, values))
+                break
+
+
+@lru_cache(maxsize=4096)
+def _text(kind: str, values: tuple[Any, ...]) -> str:
+    """Return a schedule as django-celery-beat shows it, less its legend of a crontab."""
+    return str(_model(kind, values)).replace(" (m/h/dM/MY/d)", "")
+
+
+def _model(kind: str, values: tuple[Any, ...]) -> Any:
+    return _MODELS[kind](**dict(zip(_FIELDS[kind], values, strict=True)))
+
+
 def of(model: IntervalSchedule | CrontabSchedule | SolarSchedule) -> Schedule:
     """Return a row of django-celery-beat's as plain values."""
     kind = next(kind for kind, one in _MODELS.items() if isinstance(model, one))
@@ -107,7 +129,7 @@ def of(model: IntervalSchedule | CrontabSchedule | SolarSchedule) -> Schedule:
 def _celery(kind: str, values: tuple[Any, ...]) -> Any:
     """Return Celery's schedule object, or None for one that beat could not use either."""
     try:
-        schedule = _MODELS[kind](**dict(zip(_FIELDS[kind], values, strict=True))).schedule
+        schedule = _model(kind, values).schedule
         is_usable = kind != "interval" or schedule.run_every > timedelta(0)
         return schedule if is_usable else None
     except Exception as error:  # 30 February, a crontab that is none, the sun without ephem

@@ -126,7 +126,7 @@ class RuleDiscovery(MonitoringAdmin):
             "opts": self.opts,
             "media": self.media,
             "rows": [self._row(request, form) for form in shown],
-            "more": len(found) - len(shown),
+            "has_more": len(found) > len(shown),
             "sees_schedules": may_view(request, PeriodicTask),
             "sees_log": may_view_executions(request),
         }
@@ -135,6 +135,7 @@ class RuleDiscovery(MonitoringAdmin):
     def _proposed(self, request: HttpRequest) -> list[Proposal]:
         found = discover(
             timezone.now(),
+            most=MOST + 1,
             sees_schedules=may_view(request, PeriodicTask),
             sees_log=may_view_executions(request),
         )

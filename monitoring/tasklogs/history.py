@@ -23,7 +23,7 @@ from monitoring.tasklogs.reading import executions
 from monitoring.tasklogs.seek import exact_name, start_sql
 from monitoring.tasklogs.source import task_log
 
-_TASKS_AT_ONCE = 200
+TASKS_AT_ONCE = 200
 _NAMES_AT_ONCE = 900
 _ROWS_AT_ONCE = 5_000
 MOST_NAMES = 20_000
@@ -38,8 +38,8 @@ def recent(task_names: Iterable[str], most: int) -> dict[str, list[Execution]]:
     """
     names = sorted(set(task_names))
     found: dict[str, list[Execution]] = {name: [] for name in names}
-    for start in range(0, len(names), _TASKS_AT_ONCE):
-        for execution in _recent(task_log(), names[start : start + _TASKS_AT_ONCE], most):
+    for start in range(0, len(names), TASKS_AT_ONCE):
+        for execution in _recent(task_log(), names[start : start + TASKS_AT_ONCE], most):
             if execution.task_name in found:  # a host's column may ignore case
                 found[execution.task_name].append(execution)
     for some in found.values():
@@ -56,7 +56,7 @@ def _recent(log: TaskLog, names: Sequence[str], most: int) -> Iterator[Execution
             task_name=name,
             status=status,
             started_at=started_at,
-            finished_at=_at(log, finished_at) if status in FINISHED else None,
+            finished_at=finished_at if status in FINISHED else None,
             task_id=str(task_id or ""),
         )
 
@@ -65,38 +65,40 @@ def timings(task_names: Iterable[str], most: int) -> dict[str, list[Run]]:
     """Return when the last executions of each task were sent, began and ended, as `recent` does."""
     names, log = sorted(set(task_names)), task_log()
     found: dict[str, list[Run]] = {name: [] for name in names}
-    for start in range(0, len(names), _TASKS_AT_ONCE):
+    for start in range(0, len(names), TASKS_AT_ONCE):
         for _pk, name, status, started_at, (finished_at, submitted_at) in _rows(
-            log, names[start : start + _TASKS_AT_ONCE], most, ("finished_at", "submitted_at")
+            log, names[start : start + TASKS_AT_ONCE], most, ("finished_at", "submitted_at")
         ):
             if name in found:
-                ended = _at(log, finished_at) if status in FINISHED else None
-                found[name].append(Run(started_at, status, _at(log, submitted_at), ended))
+                ended = finished_at if status in FINISHED else None
+                found[name].append(Run(started_at, status, submitted_at, ended))
     for some in found.values():
         some.sort(key=lambda one: one.started_at, reverse=True)
     return found
 
 
-def _at(log: TaskLog, value: Any) -> datetime | None:
-    return None if value is None else as_utc(value, connections[log.alias].timezone)
-
-
 def _rows(
     log: TaskLog, names: Sequence[str], most: int, columns: Sequence[str]
 ) -> Iterator[tuple[Any, str, Status, datetime, list[Any]]]:
-    """Yield primary key, task, status, start and these columns, as the driver gave them."""
+    """Yield primary key, task, status, start and these columns; times as such."""
     connection = connections[log.alias]
     sql, parameters = _recent_sql(log, connection, most, columns)
     parts = " UNION ALL ".join(f"{sql}{number}" for number in range(len(names)))
     with connection.cursor() as cursor:
         cursor.execute(parts, [value for name in names for value in (name, *parameters)])
         rows = cursor.fetchall()
+    zone = connection.timezone
+    are_times = [column.endswith("_at") for column in columns]
     for pk, name, stored, started_at, *others in rows:
         try:
             status = log.status_of(stored)
         except UnknownStatusError:  # the rule's verdict says so
             continue
-        yield pk, name, status, as_utc(started_at, connection.timezone), others
+        found = [
+            as_utc(value, zone) if is_time and value is not None else value
+            for value, is_time in zip(others, are_times, strict=True)
+        ]
+        yield pk, name, status, as_utc(started_at, zone), found
 
 
 def _recent_sql(

@@ -54,6 +54,15 @@ def test_the_page_that_refuses_a_file_of_rules(page: Page, complaints: list[str]
     accept(page, complaints, "import-refused")
 
 
+def test_the_page_that_shows_what_a_file_would_change_and_what_is_odd(
+    page: Page, complaints: list[str]
+) -> None:
+    upload(page, [{"name": "Report", "task_name": "repotr", "dependent_tasks": ["x" * 200]}])
+
+    expect(page.locator(".monitoring-odd li")).to_have_count(2)
+    accept(page, complaints, "import-odd")
+
+
 @pytest.mark.parametrize("model", [MonitorRule, AlertEvent, BackgroundTask])
 def test_the_pages_that_export(
     page: Page, complaints: list[str], model: type[MonitorRule | AlertEvent | BackgroundTask]

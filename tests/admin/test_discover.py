@@ -274,12 +274,12 @@ def test_it_costs_the_same_for_many(root: Client) -> None:
     assert counts[0] == counts[1]
 
 
-def test_more_than_one_page_holds_is_counted(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_than_one_page_holds_is_told(root: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitoring.admin.rule_discovery.MOST", 1)
     scheduled("Daily report", "report")
     scheduled("Nightly sync", "sync")
 
-    assert "1 more is shown" in root.get(PAGE).content.decode()
+    assert "There is more" in root.get(PAGE).content.decode()
 
 
 def test_the_list_of_rules_offers_it_without_the_pages_for_files_too(

@@ -40,7 +40,7 @@ class TestTheLastExecutions:
         assert len(queries) == 0
 
     def test_of_a_whole_page_cost_one_query(self) -> None:
-        names = [f"task {number}" for number in range(history._TASKS_AT_ONCE)]
+        names = [f"task {number}" for number in range(history.TASKS_AT_ONCE)]
         for name in names:
             execution(name)
         with CaptureQueriesContext(connection) as queries:
