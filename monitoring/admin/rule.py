@@ -38,6 +38,7 @@ from monitoring.admin.display import (
 )
 from monitoring.admin.exchange import RuleExchangeMixin
 from monitoring.admin.graph import RuleGraph
+from monitoring.admin.rule_backtest import RuleBacktest
 from monitoring.admin.rule_discovery import RuleDiscovery
 from monitoring.admin.rule_filters import (
     AlertFilter,
@@ -69,6 +70,7 @@ class RuleAdmin(
     RuleExchangeMixin,
     RuleOperations,
     RulePreview,
+    RuleBacktest,
     RuleTimeline,
     RuleDiscovery,
     RuleDay,

@@ -21,10 +21,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_celery_beat.models import PeriodicTask
 
-from monitoring.admin.base import MonitoringAdmin, may_view, may_view_executions, url
+from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.context_access import may_use, usable_field
 from monitoring.admin.display import VERDICT_TONES, Tone, badge, duration, in_words, window
 from monitoring.admin.notification import MAIL_HEADERS
+from monitoring.admin.rule_draft import Draft, RuleDraft
 from monitoring.admin.strip import described, strip, with_last_run
 from monitoring.contexts import default_field
 from monitoring.core.fields import InvalidValueError
@@ -42,11 +43,9 @@ STRIP = 30
 # What even those who may view a row are not shown: the hash of a password, an API key.
 _MAY_BE_SECRET = re.compile("pass|secret|token|key|session|hash|salt", re.IGNORECASE)
 MOST_SUGGESTIONS = 20
-_NOT_JUDGED = frozenset({"name", "description", "snoozed_until", "enabled"})
-"""Fields whose errors do not keep a rule from being previewed."""
 
 
-class RulePreview(MonitoringAdmin):
+class RulePreview(RuleDraft):
     """Adds the addresses that the script of the form asks; nothing there changes anything."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -68,22 +67,16 @@ class RulePreview(MonitoringAdmin):
             "suggest_url": address("suggest"),
         }
 
-    def _may_write(self, request: HttpRequest, row: MonitorRule | None) -> bool:
-        if row is None:
-            return self.has_add_permission(request)
-        return self.has_change_permission(request, row)
-
     # The preview
 
     def preview_view(self, request: HttpRequest) -> HttpResponse:
         """Return what the rule in the form would say now, as a panel and notes to its fields."""
-        form = self._form(request)
-        row: MonitorRule = form.instance
-        runs = self._runs_of(request, row.task_name)
-        panel: dict[str, Any] = {"errors": _errors(form)}
+        draft = self._typed(request)
+        runs = self._runs_of(request, draft.row.task_name)
+        panel: dict[str, Any] = {"errors": draft.errors}
         if not panel["errors"]:
             try:
-                panel |= _shown(_previewed(request, row))
+                panel |= _shown(_previewed(request, draft.row))
             except InvalidValueError as error:
                 panel["errors"] = [in_words(problem) for problem in error.problems]
         panel |= {
@@ -92,27 +85,21 @@ class RulePreview(MonitoringAdmin):
             "may_view_log": may_view_executions(request),
         }
         html = render_to_string("admin/monitoring/preview.html", panel, request)
-        return JsonResponse({"panel": html, "notes": self._notes(request, form, runs)})
+        return JsonResponse({"panel": html, "notes": self._notes(request, draft.form, runs)})
 
     def preview_mail_view(self, request: HttpRequest) -> HttpResponse:
         """Return the HTML part of the mail, for a frame that nothing gets out of."""
-        form = self._form(request)
-        if _errors(form):
+        draft = self._typed(request)
+        if draft.errors:
             raise Http404
         try:
-            mail = _previewed(request, form.instance).mail
+            mail = _previewed(request, draft.row).mail
         except InvalidValueError:
             raise Http404 from None
         return HttpResponse(mail.html_body, headers=MAIL_HEADERS)
 
-    def _form(self, request: HttpRequest) -> Any:
-        pk = request.GET.get("rule", "")
-        row = self.get_object(request, pk) if pk else None
-        if (pk and row is None) or not self._may_write(request, row):
-            raise PermissionDenied
-        form = self.get_form(request, row, change=row is not None)(request.POST, instance=row)
-        form.is_valid()
-        return form
+    def _typed(self, request: HttpRequest) -> Draft:
+        return self.draft(request, request.POST, request.GET.get("rule", ""))
 
     def _runs_of(self, request: HttpRequest, task_name: str) -> list[Execution]:
         if not task_name or not may_view_executions(request):
@@ -248,15 +235,6 @@ def _rank(typed: str, option: tuple[str, str]) -> tuple[bool, bool, str]:
     value = option[0]
     # A path into a related row stands behind the fields of the row itself.
     return not value.casefold().startswith(typed), "__" in value, value
-
-
-def _errors(form: Any) -> list[str]:
-    return [
-        f"{form.fields[name].label or name}: {text}" if name in form.fields else str(text)
-        for name, errors in form.errors.items()
-        if name not in _NOT_JUDGED
-        for text in errors
-    ]
 
 
 def _previewed(request: HttpRequest, row: MonitorRule) -> Preview:

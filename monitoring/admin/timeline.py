@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +12,13 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
-from django.utils import dateformat, timezone
+from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from monitoring.admin.base import MonitoringAdmin, may_view, may_view_executions, url
+from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.display import (
     MESSAGE_TONES,
     STATUS_TONES,
@@ -27,15 +27,22 @@ from monitoring.admin.display import (
     duration,
     instant,
 )
+from monitoring.admin.picture import Bar, picture, replayed
+from monitoring.admin.rule_backtest import DRAFTED, compared
+from monitoring.admin.rule_draft import RuleDraft
 from monitoring.admin.strip import MARKS
+from monitoring.backtests import DEFAULT_DAYS
+from monitoring.contexts import ContextError
+from monitoring.core.fields import InvalidValueError
 from monitoring.core.statuses import Status
 from monitoring.core.timeline import Scale
 from monitoring.core.values import Execution
 from monitoring.models import AlertEvent, MonitorRule, Notification, TaskStatus
 from monitoring.tasklogs.history import between
+from monitoring.tasklogs.host_model import TaskLogError
 from monitoring.tasklogs.source import task_log
 
-WIDTH = 960
+WIDTH, LEFT = 960, 150
 DEFAULT_HOURS = 24
 MOST = 200
 """Rows of each kind in one picture; the lists have the rest."""
@@ -97,22 +104,8 @@ class PeriodForm(forms.Form):
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bar:
-    """One thing in the picture and its line of the table."""
-
-    kind: str
-    x: float
-    width: float
-    tone: str
-    mark: str
-    at: datetime
-    text: str
-    link: str
-
-
-class RuleTimeline(MonitoringAdmin):
-    """Adds the page `timeline/?rule=…` or `?task_name=…`."""
+class RuleTimeline(RuleDraft):
+    """Adds the page `timeline/?rule=…` or `?task_name=…`; with a rule as it is edited, too."""
 
     def get_urls(self) -> list[URLPattern]:
         views = {"timeline": require_safe(self.timeline_view)}
@@ -127,12 +120,13 @@ class RuleTimeline(MonitoringAdmin):
         scale = form.scale(timezone.now())
         wanted = _events_of(rule, task_name).filter(**form.of_events())
         events = self._events(request, wanted, scale)
-        lanes = [
+        lanes: list[tuple[str | Promise, list[Bar]]] = [
             (_("Executions"), self._executions(request, task_name, scale)),
             (_("Failed windows"), [self._window(row, scale) for row in events]),
             (_("Alert events"), [self._event(row, scale) for row in events]),
             (_("Messages"), self._messages(request, wanted, scale)),
         ]
+        lanes += self._replays(request, scale)
         bars = sorted((bar for _name, lane in lanes for bar in lane), key=lambda bar: bar.at)
         context = {
             **self.admin_site.each_context(request),
@@ -141,16 +135,38 @@ class RuleTimeline(MonitoringAdmin):
             "rule": rule,
             "task_name": task_name,
             "form": form,
-            "lanes": lanes,
+            "picture": picture(lanes, scale, LEFT),
             "rows": bars[::-1],
-            "ticks": [(scale.x(at), _tick(at, scale)) for at in scale.ticks()],
-            "width": WIDTH,
+            "drafted": [(name, value) for name, value in request.GET.items() if name in DRAFTED],
             "start": instant(scale.start),
             "end": instant(scale.end),
             "is_cut": any(len(lane) >= MOST for _name, lane in lanes),
             "media": self.media,
         }
         return TemplateResponse(request, "admin/monitoring/timeline.html", context)
+
+    def _replays(self, request: HttpRequest, scale: Scale) -> list[tuple[str | Promise, list[Bar]]]:
+        """Return what the rule in the address and the stored one would have done, as two lanes.
+
+        The form of a rule leads here with what was typed. None for who may not edit the rule or may
+        not view executions, and if what was typed is no rule.
+        """
+        if "lookback_hours" not in request.GET or not may_view_executions(request):
+            return []
+        try:
+            draft = self.draft(request, request.GET, request.GET.get("rule", ""))
+            days = max((scale.end - scale.start) / timedelta(days=1), DEFAULT_DAYS)
+            found = None if draft.errors else compared(draft, scale.end, days=days)
+        except (PermissionDenied, ContextError, InvalidValueError, TaskLogError):
+            return []
+        if found is None:
+            return []
+        lanes: list[tuple[str | Promise, list[Bar]]] = []
+        if found.stored is not None:
+            stored = replayed(self.admin_site, found.stored, scale, "stored", MOST)
+            lanes.append((_("Stored rule"), stored))
+        edited = replayed(self.admin_site, found.edited, scale, "edited", MOST)
+        return [*lanes, (_("Edited rule"), edited)]
 
     def _subject(self, request: HttpRequest) -> tuple[MonitorRule | None, str]:
         pk, task_name = request.GET.get("rule", ""), request.GET.get("task_name", "")
@@ -265,9 +281,3 @@ class RuleTimeline(MonitoringAdmin):
 def _events_of(rule: MonitorRule | None, task_name: str) -> QuerySet[AlertEvent]:
     events = AlertEvent.objects.filter(task_name=task_name)
     return events if rule is None else events.filter(rule=rule)
-
-
-def _tick(at: datetime, scale: Scale) -> str:
-    local = timezone.localtime(at)
-    is_long = scale.end - scale.start > timedelta(days=2)
-    return dateformat.format(local, "M d" if is_long else "H:i")

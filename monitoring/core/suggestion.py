@@ -186,6 +186,9 @@ class _History:
         end = self.checks[-1]
         covered = end - max(log_since or end, self.checks[0])
         counted = {"gaps": len(self.gaps), "beyond": self.beyond}
+        if covered <= timedelta(0):
+            text = _("the log holds nothing of this time")
+            return Refusal(reason=Reason.TOO_YOUNG, text=text)
         if covered < SHORTEST_HISTORY:
             lengths = {"covered": days(covered), "least": days(SHORTEST_HISTORY)}
             text = _("the log covers {covered}; it takes {least} to tell", **lengths)

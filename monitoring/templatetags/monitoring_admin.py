@@ -10,10 +10,9 @@ from django.contrib import admin
 
 from monitoring.admin import display
 from monitoring.admin.overview import overview
+from monitoring.admin.picture import LANE_HEIGHT
 
 register = template.Library()
-
-LANE_HEIGHT = 46
 
 
 @register.simple_tag(takes_context=True)

@@ -66,6 +66,7 @@ ADDRESSES = {
     "monitorrule_suggest": May(EDITORS, query="?field=task_name"),
     "monitorrule_preview": May(NOBODY, EDITORS),
     "monitorrule_preview_mail": May(NOBODY, EDITORS),
+    "monitorrule_backtest": May(NOBODY, EDITORS),
     "monitorrule_check": May(NOBODY, ON_CALL, row="monitorrule"),
     "monitorrule_snooze": May(NOBODY, SNOOZERS, row="monitorrule"),
     "monitorrule_test_mail": May(NOBODY, EDITORS, row="monitorrule"),

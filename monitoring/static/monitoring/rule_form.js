@@ -4,7 +4,7 @@
     const section = document.querySelector(".monitoring-preview");
     const form = section.closest("form");
     const panel = document.getElementById("monitoring-preview");
-    const frame = section.querySelector("iframe");
+    const frame = document.querySelector(".monitoring-preview-mail");
     const PAUSE = 350;
 
     function later(work) {
