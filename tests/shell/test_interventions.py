@@ -190,6 +190,7 @@ def test_an_event_keeps_what_the_rule_said_when_the_rule_is_gone(failing: Monito
 
     assert said == {
         "notify_to": ["ops@example.com"],
+        "channels": [],
         "description": "Call Ann.",
         "alert_after": 1,
         "remind_hours": 0,
