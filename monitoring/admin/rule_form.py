@@ -131,8 +131,8 @@ class RuleForm(_Form):
                 "that takes more than twice that is a failure. Empty: no limit."
             ),
             "min_success_rate": _(
-                "Of all executions of the window that have finished, so many must have ended as "
-                "expected. Empty: only the latest counts."
+                "Of the executions of the window that have finished, so many must have an expected "
+                "status. Empty: only the latest counts."
             ),
             "while_running": _("What to make of an execution that has not finished."),
             "description": _("Shown in the mail; a good place for a link to a runbook."),
