@@ -42,7 +42,7 @@ from monitoring.admin.display import (
     window,
 )
 from monitoring.admin.event_messages import MessageInline
-from monitoring.admin.event_operations import EventOperations
+from monitoring.admin.event_operations import EventOperations, resolving_entry
 from monitoring.models import AlertEvent, MonitorRule, Notification, WhileRunningChoices
 from monitoring.tasklogs.history import find_pk
 
@@ -156,6 +156,7 @@ class AlertEventAdmin(EventOperations):
             what += ["held_behind"] if obj.upstream_id else []
             since += [("acknowledged", "acknowledged_by")] if obj.acknowledged_at else []
             since += ["acknowledged_end"] if obj.acknowledged_until else []
+            since += ["resolved_by"] if vars(obj).get("resolving_entry") else []
             since += ["note"] if obj.note else []
             was += [("context_model", "context_type")] if obj.context_model else []
             was += ["other_settings"] if obj.rule_settings else []
@@ -175,6 +176,8 @@ class AlertEventAdmin(EventOperations):
 
     def attach_detail(self, request: HttpRequest, row: AlertEvent) -> None:
         self.attach(request, [row])
+        if row.resolution == AlertEvent.Resolution.MANUAL:
+            vars(row)["resolving_entry"] = resolving_entry(row)
         if row.task_id and may_view_executions(request):
             vars(row)["execution_pk"] = find_pk(row.task_id)
 
@@ -265,6 +268,11 @@ class AlertEventAdmin(EventOperations):
             return EMPTY
         above = link(self.admin_site, AlertEvent, row.upstream.pk, str(row.upstream))
         return format_html("{} {}", above, aside(_("was failing already")))
+
+    @admin.display(description=_("resolved by"))
+    def resolved_by(self, row: AlertEvent) -> str:
+        user = vars(row)["resolving_entry"].user
+        return link(self.admin_site, type(user), user.pk, str(user))
 
     @admin.display(description=_("expected"))
     def expected(self, row: AlertEvent) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.utils import unquote
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -45,6 +46,17 @@ class AcknowledgeForm(NoteForm):
         if until is not None and until <= timezone.now():
             raise forms.ValidationError(_("This is in the past."))
         return until
+
+
+def resolving_entry(event: AlertEvent) -> LogEntry | None:
+    """Return what the history of an event that was resolved by hand says of it.
+
+    None: it was not resolved here. Nothing is said about an event afterwards.
+    """
+    kind = ContentType.objects.get_for_model(AlertEvent)
+    entries = LogEntry.objects.filter(content_type=kind, object_id=str(event.pk))
+    entries = entries.filter(action_time__gte=event.resolved_at).select_related("user")
+    return entries.order_by("-action_time", "-pk").first()
 
 
 class EventOperations(HistoryExport):

@@ -161,3 +161,31 @@ def test_the_list_of_checks_is_filled(root: Client) -> None:
     run(not_checked_from=ago(hours=1))
 
     assert root.get(url(MonitorRun, "changelist")).status_code == 200
+
+
+class TestResolvedByHand:
+    def test_an_event_says_who_resolved_it_and_leads_to_its_history(self, olga: Client) -> None:
+        row = event("sync")
+        address = url(AlertEvent, "change", row.pk)
+
+        page = olga.post(url(AlertEvent, "resolve", row.pk), {"note": "Fixed."}, follow=True)
+
+        assert "Resolved by" in page.content.decode()
+        assert ">olga<" in page.content.decode()
+        history = url(AlertEvent, "history", row.pk)
+        assert f'href="{history}"' in olga.get(address).content.decode()
+        assert "resolved: Fixed." in olga.get(history).content.decode()
+
+    def test_one_that_was_resolved_elsewhere_names_nobody_who_acknowledged_it(
+        self, olga: Client
+    ) -> None:
+        row = event("sync")
+        olga.post(url(AlertEvent, "acknowledge", row.pk), {})
+        AlertEvent.objects.update(
+            open_key=None, resolved_at=timezone.now(), resolution=AlertEvent.Resolution.MANUAL
+        )
+
+        page = olga.get(url(AlertEvent, "change", row.pk)).content.decode()
+
+        assert "Resolved by hand" in page
+        assert "Resolved by:" not in page
