@@ -186,6 +186,13 @@ def test_the_timeline_draws_and_lists_what_happened(page: Page, complaints: list
     expect(table).to_contain_text("Alert, Failed: gone@example.com")
     expect(page.locator("svg rect")).to_have_count(6)
     shoot(page, "timeline")
+    page.set_viewport_size({"width": 400, "height": 800})
+    box, picture = page.locator(".monitoring-picture"), page.locator(".monitoring-picture svg")
+    edges = [one.bounding_box() for one in (box, picture)]
+    assert edges[1]["width"] > edges[0]["width"]
+    ends = [edge["x"] + edge["width"] for edge in edges]
+    assert ends[1] <= ends[0]  # it begins at its newest end
+    page.set_viewport_size({"width": 1280, "height": 800})
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         assert violations(page, complaints) == []
