@@ -19,7 +19,7 @@ SQLITE := env -u DATABASE_URL -u CELERY_BROKER_URL -u EMAIL_URL
 
 .DEFAULT_GOAL := help
 .PHONY: help demo clean test test-fast test-all test-sqlite test-postgres test-mariadb bench bench-quick \
-	performance-docs pictures hosts lint check format messages wheel environment
+	performance-docs pictures scoring hosts lint check format messages wheel environment
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## /\1\t/' | expand -t 12
@@ -65,6 +65,9 @@ performance-docs: environment ## make the tables of docs/performance.md of what 
 
 pictures: environment ## try the admin in a browser, and write pictures of its pages to .screenshots
 	SCREENSHOTS=1 $(SQLITE) $(PYTEST) -m browser
+
+scoring: environment ## score suggested and documented windows on a simulated year, as tables
+	$(SQLITE) $(BIN)/python -m pytest tests/scoring -n 0 -s
 
 hosts: environment ## install the wheel into three projects, with the oldest and newest releases
 	$(SQLITE) $(BIN)/nox -f tests/hosts/noxfile.py

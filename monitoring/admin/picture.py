@@ -17,12 +17,14 @@ from django.utils.translation import ngettext
 from monitoring.admin.base import url
 from monitoring.admin.display import VERDICT_TONES, Tone, duration, status
 from monitoring.core.backtest import Backtest, Incident
-from monitoring.core.timeline import Scale
+from monitoring.core.timeline import MOST_TICKS, Scale
 from monitoring.core.values import Execution
 from monitoring.tasklogs.source import task_log
 
 LANE_HEIGHT = 46
 _TOP, _RIGHT, _BELOW = 8, 25, 24
+_TICK = 60
+"""Room for the label of a tick."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,10 +45,11 @@ def picture(
     lanes: Sequence[tuple[str | Promise, Sequence[Bar]]], scale: Scale, left: int
 ) -> dict[str, Any]:
     """Return what the template of a picture needs; left: the room for the names of the lanes."""
+    most_ticks = min(MOST_TICKS, int(scale.width) // _TICK)
     bottom = _TOP + LANE_HEIGHT * len(lanes)
     return {
         "lanes": lanes,
-        "ticks": [(scale.x(at), _tick(at, scale)) for at in scale.ticks()],
+        "ticks": [(scale.x(at), _tick(at, scale)) for at in scale.ticks(most_ticks)],
         "left": left,
         "right": left + scale.width,
         "total": left + scale.width + _RIGHT,

@@ -94,8 +94,9 @@ class RuleBacktest(RuleDraft):
         if draft.errors or not may_view_executions(request):
             return JsonResponse({"panel": "", "suggests": False})
         delay = _delay(request.POST.get("backtest_delay", ""))
+        now = timezone.now().replace(second=0, microsecond=0)
         try:
-            found = compared(draft, timezone.now(), delay)
+            found = compared(draft, now, delay)
         except (ContextError, InvalidValueError, TaskLogError, DatabaseError) as error:
             panel: dict[str, Any] = {"error": in_words(getattr(error, "text", str(error)))}
         else:

@@ -94,16 +94,19 @@ def usual_gap(starts: Sequence[datetime], delay: timedelta | None = None) -> tim
 def _repeats(
     starts: Sequence[datetime], earlier: datetime, later: datetime, tolerance: timedelta
 ) -> bool:
-    """Say whether the same time a week before or after held no run either.
+    """Say whether the same time of at least a third of the other weeks held no run either.
 
-    The tolerance leaves out runs that come a little earlier or later than a week before.
+    Not of all: clocks change, schedules change, and the week may have been the first. The tolerance
+    leaves out runs that come a little earlier or later than a week before.
     """
-    for week in (-_WEEK, _WEEK):
-        first, last = earlier + week + tolerance, later + week - tolerance
-        is_known = starts[0] <= first and last <= starts[-1]
-        if is_known and first < last and bisect_right(starts, first) == bisect_left(starts, last):
-            return True
-    return False
+    known = free = 0
+    first, last = earlier + tolerance, later - tolerance
+    before, after = (first - starts[0]) // _WEEK, (starts[-1] - last) // _WEEK
+    for week in (*range(-before, 0), *range(1, after + 1)):
+        known += 1
+        start, end = first + week * _WEEK, last + week * _WEEK
+        free += bisect_right(starts, start) == bisect_left(starts, end)
+    return first < last and free > 0 and free * 3 >= known
 
 
 def steady_gap(starts: Sequence[datetime], now: datetime) -> timedelta | None:

@@ -32,7 +32,7 @@ MOST_BEYOND = 5
 _STEPS = (
     (timedelta(hours=1), timedelta(minutes=3)),
     (timedelta(hours=6), timedelta(minutes=15)),
-    (timedelta(hours=48), timedelta(minutes=30)),
+    (timedelta(hours=23), timedelta(minutes=30)),
 )
 _LARGEST_STEP = timedelta(hours=1)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 _STEPS = tuple(
     timedelta(minutes=minutes)
-    for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 43200)
+    for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 20160, 43200)
 )
 MOST_TICKS = 9
 
@@ -38,10 +38,10 @@ class Scale:
     def overlaps(self, start: datetime, end: datetime | None) -> bool:
         return start <= self.end and (end is None or end >= self.start)
 
-    def ticks(self) -> Iterator[datetime]:
+    def ticks(self, most: int = MOST_TICKS) -> Iterator[datetime]:
         """Yield round moments, few enough to be labelled, counted from midnight of `start`."""
         length = self.end - self.start
-        step = next((one for one in _STEPS if length / one <= MOST_TICKS), _STEPS[-1])
+        step = next((one for one in _STEPS if length / one <= most), _STEPS[-1])
         at = self.start.replace(hour=0, minute=0, second=0, microsecond=0)
         at += ((self.start - at) // step + 1) * step
         while at < self.end:

@@ -244,9 +244,9 @@ class TestTheSuggestion:
     @pytest.mark.parametrize(
         ("delay", "hours", "said"),
         [
-            ("", "24.5", "at most 20 min late"),
+            ("", "25", "at most 20 min late"),
             ("0.25", "24", "3 times nothing ran for longer than 24.25 h: those stay alerts."),
-            ("junk", "24.5", "at most 20 min late"),
+            ("junk", "25", "at most 20 min late"),
         ],
     )
     def test_follows_the_delay_that_is_chosen(
