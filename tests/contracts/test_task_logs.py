@@ -11,9 +11,10 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from monitoring import doors
+from monitoring import backtests, doors
 from monitoring.core.statuses import Status
 from monitoring.models import BackgroundTask, Notification
+from monitoring.rule_rows import read_instance
 from monitoring.tasklogs import history
 from monitoring.tasklogs.strangers import strangers
 from tests.factories import NOW, ago, execution, rule
@@ -166,3 +167,29 @@ class TestTheMail:
         monitor()
 
         assert "OSError: no route to host" in str(mailoutbox[0].body)
+
+
+class TestABacktest:
+    def test_reads_starts_finishes_and_statuses(self, old_log: None) -> None:
+        for hours in range(60, 0, -1):
+            start = ago(hours=hours)
+            execution(
+                "sync",
+                "Stopped" if hours == 20 else "Completed",
+                started=start,
+                finished_at=start + timedelta(minutes=10),
+            )
+        execution("Sync", "Stopped", started=ago(minutes=30))
+        watched = read_instance(rule("sync", lookback_hours=1.5), watched_since=ago(days=30))
+
+        found = backtests.over_days(watched, NOW, days=2)
+
+        (one,) = found.incidents
+        assert (one.opened_at, one.resolved_at) == (
+            ago(hours=20) + timedelta(minutes=10),
+            ago(hours=19) + timedelta(minutes=10),
+        )
+        assert one.execution is not None
+        assert one.execution.status is Status.STOPPED
+        last = history.recent(["sync"], 40)["sync"]
+        assert [run.pk for run in last if run.status is Status.STOPPED] == [one.execution.pk]
