@@ -10,8 +10,8 @@ from enum import StrEnum
 from math import ceil
 from typing import NamedTuple
 
-from monitoring.core.durations import duration
-from monitoring.core.rhythm import Run, percentile, steady_gap
+from monitoring.core.durations import duration, percentile
+from monitoring.core.rhythm import Run, steady_gap
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import MAX_LOOKBACK_HOURS
 from monitoring.core.wording import Text, ngettext

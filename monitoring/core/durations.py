@@ -1,8 +1,12 @@
-"""A length of time as people read it."""
+"""Lengths of time: as people read one, and which of many is usual."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
+
+PERCENT = 95
+"""Of the executions of a task, those that say how long it usually takes."""
 
 
 def duration(took: timedelta, day: str = "") -> str:
@@ -22,3 +26,8 @@ def duration(took: timedelta, day: str = "") -> str:
     parts = [(days, day), (hour, "h"), (minute, "min"), (second, "s")]
     first = next(index for index, (count, _unit) in enumerate(parts) if count)
     return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
+
+
+def percentile(durations: Sequence[timedelta], percent: int = PERCENT) -> timedelta:
+    """Return the shortest of some durations, at least one, that so many percent do not exceed."""
+    return sorted(durations)[-(-percent * len(durations) // 100) - 1]

@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from monitoring.core.durations import duration
+from monitoring.core.durations import duration, percentile
 from monitoring.core.statuses import FINISHED, Status, either
 from monitoring.core.values import Evidence, Execution, Rule, Verdict, VerdictKind
 from monitoring.core.wording import Text, joined
 from monitoring.core.wording import Text as _
 
-PERCENT = 95
 SAMPLES = 50
 """Completed executions that say what is usual, at most."""
 SAMPLES_READ = SAMPLES + 1
@@ -104,11 +103,6 @@ def pace(
         usual=max(percentile(samples), timedelta(0)) if is_enough else None,
         factor=factor,
     )
-
-
-def percentile(durations: Sequence[timedelta], percent: int = PERCENT) -> timedelta:
-    """Return the shortest of some durations, at least one, that so many percent do not exceed."""
-    return sorted(durations)[-(-percent * len(durations) // 100) - 1]
 
 
 class SuccessRate(NamedTuple):

@@ -20,7 +20,6 @@ _STEADY = 2
 """The longest gap of a steady rhythm is at most so many times the usual one."""
 _BURST = 10
 """A gap so many times shorter than the longest lies between executions of one run."""
-_PERCENT = 95
 _HOUR = timedelta(hours=1)
 _WEEK = timedelta(days=7)
 
@@ -121,8 +120,3 @@ def steady_gap(starts: Sequence[datetime], now: datetime) -> timedelta | None:
     if len(between_runs) < FEWEST_STEADY or longest > _STEADY * median_low(between_runs):
         return None
     return longest if now - ordered[-1] <= _STEADY * longest else None
-
-
-def percentile(durations: Sequence[timedelta], percent: int = _PERCENT) -> timedelta:
-    """Return the shortest of some durations, at least one, that so many percent do not exceed."""
-    return sorted(durations)[-(-percent * len(durations) // 100) - 1]

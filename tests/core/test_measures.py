@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.core.durations import duration
+from monitoring.core.durations import duration, percentile
 from monitoring.core.hindsight import Hindsight
 from monitoring.core.measures import (
     FEWEST_FINISHED,
     FEWEST_SAMPLES,
     SAMPLES,
     SAMPLES_READ,
-    percentile,
 )
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Evidence, Execution, Rule, VerdictKind, WhileRunning

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitoring.core.durations import percentile
 from monitoring.core.rhythm import (
     FEWEST_GAPS,
     FEWEST_STEADY,
     Run,
     longest_gap,
-    percentile,
     steady_gap,
     suggested_hours,
     usual_gap,
