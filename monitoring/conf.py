@@ -117,6 +117,8 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
 
 
 _ADDRESSES = ("BASE_URL", "HEARTBEAT_URL")
+_SECRETS = ("CHANNEL_KEYS", "HEALTH_TOKEN", "HEARTBEAT_URL", "METRICS_TOKEN")
+"""Errors are kept in logs: they do not repeat these."""
 
 
 def read_settings(given: object) -> tuple[Settings, list[str]]:
@@ -130,7 +132,7 @@ def read_settings(given: object) -> tuple[Settings, list[str]]:
         if key not in known:
             complaints.append(f"unknown key {key!r}{did_you_mean(str(key), known)}")
         elif not _fits(value, known[key]):
-            shown = type(value).__name__ if key == "CHANNEL_KEYS" else repr(value)
+            shown = type(value).__name__ if key in _SECRETS else repr(value)
             complaints.append(f"{key} must be {_TYPES[known[key]][1]}, got {shown}")
         elif key in _READERS and (complaint := _READERS[key](value)):
             complaints.append(f"{key} {complaint}")

@@ -58,6 +58,8 @@ DRAFTED = (
     "expected_statuses",
     "lookback_hours",
     "max_runtime_minutes",
+    "max_duration_factor",
+    "min_success_rate",
     "while_running",
     "alert_after",
     "remind_hours",

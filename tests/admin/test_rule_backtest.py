@@ -328,6 +328,14 @@ class TestTheTimeline:
         assert lines.count(("Edited rule", late)) == 8
         assert '<input type="hidden" name="lookback_hours" value="20">' in page
 
+    def test_is_told_of_every_limit_that_was_typed(self, root: Client) -> None:
+        daily(days=11)
+
+        address = self.address(ask(root, max_duration_factor="3", min_success_rate="90"))
+
+        assert "max_duration_factor=3" in address
+        assert "min_success_rate=90" in address
+
     def test_draws_a_new_rule_alone(self, root: Client) -> None:
         daily(days=11)
 

@@ -60,6 +60,8 @@ def test_a_number_may_be_a_fraction_and_nothing(minutes: float) -> None:
             "CHANNEL_KEYS must hold texts of at least 32 characters, got 1 shorter",
         ),
         ({"CHANNEL_KEYS": "s3cr3t"}, "CHANNEL_KEYS must be a list of texts, got str"),
+        ({"HEALTH_TOKEN": b"s3cr3t"}, "HEALTH_TOKEN must be a text, got bytes"),
+        ({"METRICS_TOKEN": b"s3cr3t"}, "METRICS_TOKEN must be a text, got bytes"),
         (
             {"CHANNEL_PRIVATE_HOSTS": ["intern", "http://intern"]},
             "CHANNEL_PRIVATE_HOSTS must hold host names, addresses or networks, got 'http://intern'",
