@@ -25,6 +25,7 @@ MAX_NAME_LENGTH = 255
 MAX_ADDRESS_LENGTH = 254
 
 _ADDRESS = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]+@(?:[\w-]+\.)*[\w-]+")
+_IN_BRACKETS = re.compile(r"[^<>]*<([^<>]+)>\s*")
 _CONTEXT_MODEL = re.compile(r"[A-Za-z_]\w*(?:\.models)?\.[A-Za-z_]\w*")
 
 
@@ -209,12 +210,22 @@ def read_addresses(value: object) -> tuple[tuple[str, ...], list[str]]:
         return (), [
             _('must be a list such as ["admin@example.com"], got {value}', value=shown(value))
         ]
-    complaints: list[str] = [
-        _('{value} is not an e-mail address: write it like "admin@example.com"', value=shown(item))
-        for item in value
-        if not is_address(item)
-    ]
+    complaints: list[str] = [_no_address(item) for item in value if not is_address(item)]
     return unique_addresses(item for item in value if is_address(item)), complaints
+
+
+def _no_address(item: object) -> str:
+    """Return a complaint; `Ann <ann@example.com>` is how mail programs copy an address."""
+    address = _IN_BRACKETS.fullmatch(item) if isinstance(item, str) else None
+    if address is not None and is_address(address[1]):
+        return _(
+            '{value} is not an e-mail address: write only "{address}"',
+            value=shown(item),
+            address=address[1],
+        )
+    return _(
+        '{value} is not an e-mail address: write it like "admin@example.com"', value=shown(item)
+    )
 
 
 def read_all_addresses(value: object) -> tuple[str, ...]:

@@ -37,6 +37,7 @@ def test_a_rule_is_created_from_nothing(page: Page) -> None:
     for address in ("reports@example.com", "ops@example.com"):
         people = page.get_by_role("group", name="Notify")
         people.get_by_role("button", name="Add item").click()
+        expect(people.get_by_role("textbox").last).to_be_focused()
         people.get_by_role("textbox").last.fill(address)
     depends = page.get_by_role("group", name="Dependent tasks")
     depends.get_by_role("button", name="Add item").click()

@@ -537,7 +537,7 @@ REPORTED: dict[str, tuple[dict[str, Any], str]] = {
     "an address with a display name": (
         {"notify_to": ["Ops <ops@example.com>"]},
         '.notify_to: "Ops <ops@example.com>" is not an e-mail address: '
-        'write it like "admin@example.com"',
+        'write only "ops@example.com"',
     ),
     "an address with a header in it": (
         {"notify_to": ["ops@example.com\nBcc: all@example.com"]},

@@ -41,6 +41,22 @@
         refresh();
     });
 
+    // What was added is what one wants to type into: the library leaves the focus on its button.
+    form.addEventListener("click", (event) => {
+        const button = event.target.closest("[data-django-jsonform-container] .rjf-add-button");
+        if (!button) {
+            return;
+        }
+        const list = button.closest("[data-django-jsonform-container]");
+        const inputs = () => list.querySelectorAll("input[type=text]");
+        const count = inputs().length;
+        setTimeout(() => {
+            if (inputs().length > count) {
+                inputs()[inputs().length - 1].focus();
+            }
+        });
+    }, true); // before the library has added it
+
     // The library's choice of several opens by mouse only: let the keyboard and screen readers at it.
     function reach(box) {
         if (box.dataset.reached) {
