@@ -6,16 +6,21 @@ import ast
 import json
 import re
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
+import time_machine
+from django.core.management import call_command
 
 from monitoring.conf import Settings
 from monitoring.core.causes import CAUSES
 from monitoring.core.incidents import TRANSITIONS, Action
-from monitoring.models import MonitorRule
+from monitoring.models import MonitorRule, Notification
 from monitoring.system_checks.messages import DOCS_PAGE, link
 from tests.benchmarks import report
+from tests.factories import execution, rule
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -120,3 +125,42 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)(?:#[^)]*)?\)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_mail_and_the_check_of_the_readme_are_what_one_gets(
+    settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.MONITORING = settings.MONITORING | {"BASE_URL": "https://admin.example.com"}
+    rule(
+        "generate_daily_report",
+        name="Daily report",
+        lookback_hours=25,
+        notify_to=["reports-team@example.com"],
+        dependent_tasks=["send_report_emails", "update_dashboard"],
+        description="Sales figures missing? See https://wiki.example.com/reports",
+    )
+    execution(
+        "generate_daily_report",
+        "Stopped",
+        started=datetime(2026, 3, 10, 8, 0, tzinfo=UTC),
+        finished_at=datetime(2026, 3, 10, 8, 12, 41, tzinfo=UTC),
+        worker="celery@worker-1",
+        task_id="5f0d7a3e-3f6f-4c53-9a3b-0c7f6b1f2b11",
+        errors="psycopg.OperationalError: could not connect to server",
+    )
+
+    with (
+        time_machine.travel(datetime(2026, 3, 10, 8, 15, tzinfo=UTC), tick=False),
+        pytest.raises(SystemExit),
+    ):
+        call_command("monitor", "check", "--rule", "Daily report")
+
+    text = (ROOT / "README.md").read_text()
+    (mail,) = re.findall(r"```text\n(Subject: .+?)```", text, re.DOTALL)
+    (console,) = re.findall(r'check --rule "Daily report"\n(.+?)```', text, re.DOTALL)
+    sent = Notification.objects.get()
+    pk = sent.alert_event_id
+    body = sent.text_body.replace(f"/alertevent/{pk}/", "/alertevent/1/")
+    assert f"Subject: {sent.subject}\n\n{body}".startswith(mail)
+    assert capsys.readouterr().out == console
