@@ -55,12 +55,21 @@ class SafeCSV(CSV):  # type: ignore[misc]
         return str(safe.export("csv", **kwargs))
 
 
+class FormatForm(ExportForm):  # type: ignore[misc]
+    """Begins with the first format; the library's begins with none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["format"]
+        field.choices = [(value, label) for value, label in field.choices if value != ""]
+
+
 class HistoryExport(ExportMixin, HistoryAdmin):  # type: ignore[misc]
     """Adds an export of `export_fields` to a page of history, for whoever may view its rows."""
 
     export_fields: tuple[str, ...] = ()
     export_formats = [SafeCSV, JSON]
-    export_form_class = ExportForm
+    export_form_class = FormatForm
 
     @property
     def import_export_change_list_template(self) -> str | None:

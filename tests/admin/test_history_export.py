@@ -110,3 +110,10 @@ def test_who_may_not_view_the_rows_may_not_export_them(
     for client in (ed, nora, Client()):
         response = client.post(url(model, "export"), {"format": CSV, "resource": "0"})
         assert response.status_code in (302, 403)
+
+
+def test_the_form_begins_with_a_format(root: Client) -> None:
+    page = root.get(url(BackgroundTask, "export")).content.decode()
+
+    assert '<option value="0">csv</option>' in page
+    assert "---" not in page.split('name="format"')[1].split("</select>")[0]
