@@ -100,10 +100,10 @@ def backtest(
     replay = _Replay(rule, executions, log_since)
     number = 0
     while number < len(checks):
-        fine_until = replay.check(checks[number])
+        same_until = replay.check(checks[number])
         number += 1
-        if fine_until is not None:
-            number = bisect_right(checks, fine_until, number)
+        if same_until is not None:
+            number = bisect_right(checks, same_until, number)
     start, end = checks[0], checks[-1]
     covered_from = None if log_since is None or log_since >= end else max(log_since, start)
     return Backtest(
@@ -150,7 +150,7 @@ class _Replay:
         return list(accumulate(map(end_of, self.executions), max))
 
     def check(self, now: datetime) -> datetime | None:
-        """Check, and return until when further checks are known to find the same ok, or None."""
+        """Check, and return until when further checks are known to change nothing, or None."""
         self._begun = bisect_right(self._starts, now, self._begun)
         latest = self.executions[self._begun - 1] if self._begun else None
         if self._is_settled:
@@ -158,26 +158,46 @@ class _Replay:
             told = latest if is_latest else self._newest(now, running=False)
             if told is not None and _is_over(told, now) and is_plainly_ok(self.rule, told, now):
                 self._note(VerdictKind.OK, now)
-                return self._fine_until() if is_latest else None
+                return self._latest_until() if is_latest else None
         seen = latest and _as_seen(latest, now)
         found = judge(self.rule, self._evidence(seen, now), now)
         if found.kind is VerdictKind.OK and self._is_settled:
             self._note(found.kind, now)
         else:
             self._decide(found, now)
+        return self._failing_until(found) if self._only_fails_on else None
+
+    @property
+    def _only_fails_on(self) -> bool:
+        """Nothing becomes of the open event, and nothing is owed, while the verdict stays."""
+        is_told = self._open is not None and self._open.event.last_message_at is not None
+        return is_told and self.rule.remind_hours is None and not self.rule.measures
+
+    def _failing_until(self, found: Verdict) -> datetime | None:
+        """Return until when checks find the same; None: something is in progress."""
+        if found.kind is VerdictKind.NO_EXECUTION:
+            return self._just_before_the_next() or datetime.max.replace(tzinfo=UTC)
+        if found.kind is VerdictKind.STATUS_MISMATCH and found.execution is not None:
+            is_latest = found.execution == self.executions[self._begun - 1]
+            return (
+                self._latest_until() if is_latest and found.execution.status in FINISHED else None
+            )
         return None
+
+    def _just_before_the_next(self) -> datetime | None:
+        if self._begun == len(self._starts):
+            return None
+        return self._starts[self._begun] - timedelta.resolution
 
     @property
     def _is_settled(self) -> bool:
         """Nothing is open and nothing is counted, so that an ok changes nothing."""
         return self._open is None and self._state.failing_checks == 0
 
-    def _fine_until(self) -> datetime:
-        """Return until when the newest execution, which ended well, is all that a check sees."""
+    def _latest_until(self) -> datetime:
+        """Return until when the newest execution, which has finished, is all that a check sees."""
         until = self._starts[self._begun - 1] + timedelta(hours=self.rule.lookback_hours)
-        if self._begun < len(self._starts):
-            until = min(until, self._starts[self._begun] - timedelta.resolution)
-        return until
+        return min(until, self._just_before_the_next() or until)
 
     def _judges_the_latest(self, latest: Execution | None, now: datetime) -> bool:
         """Say whether the verdict turns on it, and not on the newest that has finished."""

@@ -171,16 +171,9 @@ histories = st.lists(
 )
 
 
-@given(
-    history=histories,
-    hours=st.sampled_from([0.25, 0.5, 1, 2]),
-    waits=st.sampled_from(WhileRunning),
-    limit=st.sampled_from([None, 20]),
-)
-def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
-    history: list[Any], hours: float, waits: WhileRunning, limit: float | None
-) -> None:
-    past = sorted(
+def past_of(history: list[Any]) -> list[Execution]:
+    """Return executions, by start, of starts, lengths and ends."""
+    return sorted(
         (
             execution(
                 status if took is not None else Status.RUNNING,
@@ -192,6 +185,18 @@ def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
         ),
         key=lambda one: one.started_at,
     )
+
+
+@given(
+    history=histories,
+    hours=st.sampled_from([0.25, 0.5, 1, 2]),
+    waits=st.sampled_from(WhileRunning),
+    limit=st.sampled_from([None, 20]),
+)
+def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
+    history: list[Any], hours: float, waits: WhileRunning, limit: float | None
+) -> None:
+    past = past_of(history)
     watched = stored_rule(lookback_hours=hours, while_running=waits, max_runtime_minutes=limit)
     checks = [START + number * timedelta(minutes=5) for number in range(60)]
     log_since = ago(days=5000)
@@ -209,6 +214,29 @@ def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
         live = judge(replace(watched, watched_since=log_since), evidence_of(log), now)
         replayed = [kind for at, kind in found.changes if at <= now][-1]
         assert live.kind is replayed, now
+
+
+@given(
+    history=histories,
+    hours=st.sampled_from([0.25, 0.5, 1, 2]),
+    waits=st.sampled_from(WhileRunning),
+    threshold=st.sampled_from([1, 3]),
+)
+def test_what_is_passed_over_while_it_fails_would_have_changed_nothing(
+    history: list[Any], hours: float, waits: WhileRunning, threshold: int
+) -> None:
+    fields: dict[str, Any] = {
+        "lookback_hours": hours,
+        "while_running": waits,
+        "alert_after": threshold,
+    }
+    past, checks = past_of(history), [START + number * timedelta(minutes=5) for number in range(60)]
+
+    short = backtest(stored_rule(**fields), past, checks, LONG)
+    # With reminders every check counts; these are never due.
+    long = backtest(stored_rule(remind_hours=1000, **fields), past, checks, LONG)
+
+    assert short == long
 
 
 class TestWhatIsMeasured:
