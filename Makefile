@@ -66,7 +66,7 @@ performance-docs: environment ## make the tables of docs/performance.md of what 
 pictures: environment ## try the admin in a browser, and write pictures of its pages to .screenshots
 	SCREENSHOTS=1 $(SQLITE) $(PYTEST) -m browser
 
-scoring: environment ## score suggested and documented windows on a simulated year, as tables
+scoring: environment ## score windows and probable causes on a simulated year, as tables
 	$(SQLITE) $(BIN)/python -m pytest tests/scoring -n 0 -s
 
 hosts: environment ## install the wheel into three projects, with the oldest and newest releases

@@ -1,4 +1,4 @@
-"""What makes rules of a history: the documented guideline, at both of its ends, and ours."""
+"""What makes rules of a history: the documented guideline, at both of its ends, and two of ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from datetime import timedelta
 from itertools import pairwise
 from statistics import median
 
+from monitoring import schedules
 from monitoring.core.backtest import check_times
+from monitoring.core.discovery import RUNS, Task, Watched, propose
+from monitoring.core.rhythm import Run
 from monitoring.core.statuses import Status
 from monitoring.core.suggestion import Suggestion, suggest
 from monitoring.core.values import Rule, WhileRunning
@@ -46,6 +49,23 @@ def suggestion(past: Past) -> Rule | None:
     if not isinstance(found, Suggestion):
         return None
     return rule_of(past, found.lookback_hours, found.alert_after)
+
+
+def discovery(past: Past) -> Rule | None:
+    """Accept whatever discovery proposes for the task, a new rule as well as one that drifted."""
+    stands = past.rule
+    task = Task(
+        name=past.schedule.name,
+        entries=((past.schedule.name, "as beat has it"),),
+        gap=schedules.coming_gap([past.schedule.in_force(past.now)], past.now),
+        rules=() if stands is None else (Watched(1, stands.task_name, stands.lookback_hours),),
+    )
+    newest = [
+        Run(one.started_at, one.status, sent, one.finished_at)
+        for one, sent in zip(past.executions[-RUNS:], past.sent[-RUNS:], strict=True)
+    ][::-1]
+    proposals = propose(task, newest, EVERY, past.now)
+    return rule_of(past, proposals[0].lookback_hours) if proposals else None
 
 
 def _interval(past: Past) -> timedelta:

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from monitoring.core.backtest import Incident, backtest, check_times
 from monitoring.core.values import Execution, Rule
@@ -17,6 +18,9 @@ from tests.scoring.year import END, START, Known, Schedule, Told
 EVERY = timedelta(minutes=15)
 LEARN = timedelta(days=60)
 """How much of the past a scorer is shown."""
+MONTHS = [START.replace(month=month) for month in range(3, 13)]
+"""When rules are made: at the beginning of each month, from the first one with a past on."""
+FIRST = MONTHS[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,11 @@ class Past:
     """What is known of a task when its rule is made."""
 
     schedule: Schedule
-    """When it is due; a scorer that reads schedules may ask for that, and for nothing else."""
+    """A scorer that reads schedules may ask which is in force, and for nothing else."""
+    rule: Rule | None
+    """The rule that stands."""
+    sent: Sequence[datetime]
+    """When the message of each execution was sent."""
     executions: Sequence[Execution]
     start: datetime
     now: datetime
@@ -69,37 +77,35 @@ class Score:
 
 
 def score(told: Told, scorer: Scorer) -> Score:
-    """Let a scorer make the rule of a task anew every month, of the sixty days before, and count.
+    """Count what the rules of a scorer find in the year of a task."""
+    incidents = [one for _rule, events in watch(told, scorer) for one in events]
+    known = [one for one in told.incidents if one.end >= FIRST]
+    right = sum(any(tells(event, one) for one in known) for event in incidents)
+    found = sum(any(tells(event, one) for event in incidents) for one in known)
+    return Score(right, len(incidents) - right, found, len(known) - found)
 
-    Nothing of what it is scored on is known to it.
+
+def watch(told: Told, scorer: Scorer) -> Iterator[tuple[Rule, Sequence[Incident]]]:
+    """Let a scorer make the rule of a task anew every month, of the sixty days before.
+
+    Yield each rule and the events of its month. Nothing of what it is scored on is known to it.
     """
     starts = [one.started_at for one in told.executions]
-    incidents: list[Incident] = []
     rule: Rule | None = None
-    first, *others = _months()
-    for now, end in zip((first, *others), (*others, END), strict=True):
+    for now, end in pairwise((*MONTHS, END)):
         part = slice(bisect_left(starts, now - LEARN), bisect_right(starts, now))
+        known = [one for one in told.executions[part] if _is_known(one, now)]
         past = Past(
             schedule=told.schedule,
-            executions=[one for one in told.executions[part] if _is_known(one, now)],
+            rule=rule,
+            sent=[told.due[int(one.pk)] for one in known],
+            executions=known,
             start=now - LEARN,
             now=now,
         )
         rule = scorer(past) or rule
         if rule is not None:
-            incidents += _events(rule, told.executions, starts, now, end)
-    known = [one for one in told.incidents if one.end >= first]
-    right = sum(any(_tells(event, one) for one in known) for event in incidents)
-    found = sum(any(_tells(event, one) for event in incidents) for one in known)
-    return Score(right, len(incidents) - right, found, len(known) - found)
-
-
-def _months() -> Iterator[datetime]:
-    """Yield when rules are made: at the beginning of each month, from the first one with a past."""
-    for month in range(1, 13):
-        at = START.replace(month=month)
-        if at - LEARN >= START - timedelta(days=2):
-            yield at
+            yield rule, _events(rule, told.executions, starts, now, end)
 
 
 def _is_known(one: Execution, now: datetime) -> bool:
@@ -119,7 +125,7 @@ def _events(
     return backtest(rule, part, checks, START).incidents
 
 
-def _tells(event: Incident, known: Known) -> bool:
+def tells(event: Incident, known: Known) -> bool:
     """Say whether an event was open while something was wrong, or at the check after."""
     resolved = event.resolved_at or END
     return event.opened_at <= known.end + EVERY and known.start <= resolved
