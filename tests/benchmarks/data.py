@@ -188,6 +188,7 @@ def _insert_messages() -> str:
         "alert_event_id": "event.id",
         "kind": "'alert'",
         "recipient": "'ops@example.com'",
+        "channel": "''",
         "subject": "'[ALERT] Status Check Failed'",
         "facts": """'{"subject": "[ALERT] Status Check Failed"}'""",
         "text_body": "'What failed, since when and what to do.'",
