@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 
 from django.db import router, transaction
 
 from monitoring import schedules
+from monitoring.conf import get_settings
 from monitoring.core.discovery import RUNS, Proposal, Reason, Task, Watched, is_open, propose
 from monitoring.core.fields import MAX_NAME_LENGTH
 from monitoring.core.order import followers
 from monitoring.core.rhythm import Run
 from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import TASK_NAME, scheduled_entries
-from monitoring.recorder import is_ignored
 from monitoring.registry import task_names
 from monitoring.tasklogs.history import TASKS_AT_ONCE, seen_names, timings
 
@@ -41,9 +43,9 @@ def discover(
 ) -> list[Proposal]:
     """Return what is worth adding or changing, new rules first, each by name.
 
-    Five queries, and one more for every 200 tasks whose executions are read. most: look no further
-    when there are so many or more. sees_schedules, sees_log: whether whoever asks may know of
-    periodic tasks, and of executions.
+    Eight queries at most, and one more for every 200 tasks whose executions are read. most: look
+    no further when there are so many or more. sees_schedules, sees_log: whether whoever asks may
+    know of periodic tasks, and of executions.
     """
     entries = schedules.entries(now) if sees_schedules else []
     rows = list(MonitorRule.objects.values_list(*_COLUMNS))
@@ -91,11 +93,14 @@ def _tasks(
     listed = {entry.task_name for entry in scheduled_entries(now)}
     names = {*by_task, *rules, *(seen_names() if sees_log else ())}
     in_code = frozenset(task_names())
+    never = _never_proposed()
+    # Many tasks share a few schedules.
+    gap_of = cache(lambda *some: schedules.coming_gap(some, now))
     return [
         Task(
             name=name,
             entries=tuple((entry.name, entry.text) for entry in by_task.get(name, ())),
-            gap=schedules.coming_gap([entry.schedule for entry in by_task.get(name, ())], now),
+            gap=gap_of(*(entry.schedule for entry in by_task.get(name, ()))),
             rules=tuple(rules.get(name, ())),
             is_listed=name in listed,
             is_silenced=name in silenced,
@@ -103,13 +108,17 @@ def _tasks(
             is_in_code=not sees_all or name in in_code,
         )
         for name in sorted(names)
-        if not is_never_proposed(name)
+        if not never(name)
     ]
 
 
-def is_never_proposed(task_name: str) -> bool:
-    """Say whether a task is Celery's own, the monitor's, or one that is not recorded."""
-    return any(fnmatchcase(task_name, one) for one in _NEVER) or is_ignored(task_name)
+def _never_proposed() -> Callable[[str], object]:
+    """Return what says whether a task is Celery's own, the monitor's, or one not recorded.
+
+    One pattern for all, because ten thousand names are asked about.
+    """
+    patterns = (*_NEVER, *get_settings().IGNORE_TASKS)
+    return re.compile("|".join(map(translate, patterns))).match
 
 
 def _order(proposal: Proposal) -> tuple[bool, str, str]:

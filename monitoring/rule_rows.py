@@ -234,9 +234,12 @@ def _at(text: str | None) -> datetime | None:
 
 def key_of(row: MonitorRule | RuleRow) -> str:
     """Return the identity of what a stored rule watches now."""
-    context = None
-    if row.context_model:
-        context = ContextFilter(
-            model=row.context_model, field=row.context_field, type=row.context_type
-        )
-    return rule_key(row.pk, row.task_name, context)
+    return key_of_values(
+        row.pk, row.task_name, row.context_model, row.context_field, row.context_type
+    )
+
+
+def key_of_values(pk: int, task_name: str, model: str, field: str, type_: str) -> str:
+    """Return the same from the columns: model, field and type are those of its context."""
+    context = ContextFilter(model=model, field=field, type=type_) if model else None
+    return rule_key(pk, task_name, context)

@@ -8,7 +8,7 @@ holds them against what Celery decides, minute by minute around every change of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -31,6 +31,8 @@ _TEN_YEARS = timedelta(days=3653)
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
 _QUARTER = timedelta(minutes=15)
+_ASKED_BY_KEY = 500
+"""Of more schedules, all of their kind are read."""
 _MOST_USUAL = 2000
 """Runs from which the usual wait is told."""
 
@@ -65,8 +67,9 @@ class Entry(NamedTuple):
 
 
 def entries(now: datetime, task_names: Iterable[str] | None = None) -> list[Entry]:
-    """Return what beat runs regularly, by name, in one query; of some tasks only if they are given.
+    """Return what beat runs regularly, by name; of some tasks only if they are given.
 
+    One query, and one for each kind of schedule among them.
     Disabled periodic tasks, those that run once (clocked ones do) and those that have expired are
     left out, and so are those whose schedule cannot be read. now: aware.
     """
@@ -96,17 +99,39 @@ def read(row: PeriodicTask) -> Schedule | None:
 
 
 def _read(rows: QuerySet[PeriodicTask]) -> Iterator[Entry]:
-    """Yield those that come again and again. As values: making rows of thousands takes seconds."""
-    columns = [f"{kind}__{field}" for kind, fields in _FIELDS.items() for field in fields]
-    for name, task, begins, ends, *found in rows.values_list(
-        "name", "task", "start_time", "expires", *columns
-    ):
-        known = iter(found)
-        for kind, fields in _FIELDS.items():
-            values = tuple(islice(known, len(fields)))
-            if values[0] is not None and _celery(kind, values) is not None:
-                yield Entry(name, task, Schedule(kind, values, begins, ends), _text(kind, values))
+    """Yield those that come again and again. As values: making rows of thousands takes seconds.
+
+    Each schedule is read once, however many periodic tasks share it.
+    """
+    columns = [f"{kind}_id" for kind in _MODELS]
+    found = list(rows.values_list("name", "task", "start_time", "expires", *columns))
+    known = [
+        _usable(kind, {row[place] for row in found} - {None}, rows.db)
+        for place, kind in enumerate(_MODELS, start=4)
+    ]
+    for name, task, begins, ends, *pks in found:
+        for pk, usable in zip(pks, known, strict=True):
+            if pk in usable:
+                schedule, text = usable[pk]
+                if begins is not None or ends is not None:
+                    schedule = schedule._replace(begins=begins, ends=ends)
+                yield Entry(name, task, schedule, text)
                 break
+
+
+def _usable(kind: str, pks: Collection[int], using: str) -> dict[int, tuple[Schedule, str]]:
+    """Return the schedules of a kind that beat could use, with their texts, by primary key."""
+    if not pks:
+        return {}
+    rows = _MODELS[kind].objects.using(using).order_by()
+    if len(pks) <= _ASKED_BY_KEY:
+        rows = rows.filter(pk__in=pks)
+    read = ((pk, tuple(values)) for pk, *values in rows.values_list("pk", *_FIELDS[kind]))
+    return {
+        pk: (Schedule(kind, values), _text(kind, values))
+        for pk, values in read
+        if _celery(kind, values) is not None
+    }
 
 
 @lru_cache(maxsize=4096)
@@ -153,7 +178,10 @@ def largest_gap(
     fall anywhere between the others: the worst counts. None: it does not run twice. since, until:
     aware.
     """
-    return _largest_gap(tuple(sorted(set(schedules), key=repr)), since, until)
+    found = set(schedules)
+    # The same in one order, to be found again; most tasks have one, which need not be written out.
+    in_order = tuple(found) if len(found) < 2 else tuple(sorted(found, key=repr))
+    return _largest_gap(in_order, since, until)
 
 
 @lru_cache(maxsize=4096)
@@ -218,6 +246,8 @@ def _is_daily(schedule: Schedule) -> bool:
 
 def coming_gap(schedules: Sequence[Schedule], now: datetime) -> timedelta | None:
     """Return the largest gap of the coming two years; of ten, if it does not run twice in those."""
+    if not schedules:
+        return None
     # From midnight, so that it is counted once a day.
     since = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     gap = largest_gap(schedules, since, since + TWO_YEARS)
@@ -229,9 +259,29 @@ def usual_gap(schedules: Sequence[Schedule], now: datetime) -> timedelta | None:
 
     None: it never runs twice. now: aware.
     """
+    if (often := _often(schedules, now)) is not None:
+        return often
     runs = merge(*(_runs(one, now, now + _WEEK) for one in schedules))
     gaps = [later - earlier for earlier, later in pairwise(islice(runs, _MOST_USUAL))]
     return timedelta(seconds=median_low(gaps)) if gaps else coming_gap(schedules, now)
+
+
+def _often(schedules: Sequence[Schedule], now: datetime) -> timedelta | None:
+    """Return the interval of a schedule that has nothing else, which need not be asked for runs.
+
+    None: it is another kind of schedule, begins or ends in this week, or comes so rarely that a
+    change of the clock counts.
+    """
+    if len(schedules) != 1:
+        return None
+    only = schedules[0]
+    if only.kind != "interval" or _is_cut(only, now, now + _WEEK):
+        return None
+    celery = _celery(only.kind, only.values)
+    if celery is None or celery.run_every.microseconds or celery.run_every > _DAY:
+        return None
+    every: timedelta = celery.run_every
+    return every
 
 
 def _runs(schedule: Schedule, since: datetime, until: datetime) -> Iterator[int]:

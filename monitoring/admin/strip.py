@@ -29,15 +29,16 @@ def strip(executions: Sequence[Execution]) -> SafeString | str:
     """Return the executions, the newest last, as an image with one text for screen readers."""
     if not executions:
         return EMPTY
+    lines = list(map(described, executions))
     marks = format_html_join(
         "",
         '<span class="monitoring-mark monitoring-{}" title="{}">{}</span>',
         (
-            (STATUS_TONES.get(one.status, Tone.QUIET), described(one), MARKS[one.status])
-            for one in reversed(executions)
+            (STATUS_TONES.get(one.status, Tone.QUIET), line, MARKS[one.status])
+            for one, line in zip(reversed(executions), reversed(lines), strict=True)
         ),
     )
-    label = _("Last executions, the newest first: %s") % "; ".join(map(described, executions))
+    label = _("Last executions, the newest first: %s") % "; ".join(lines)
     return format_html(
         '<span class="monitoring-strip" role="img" aria-label="{}">{}</span>', label, marks
     )

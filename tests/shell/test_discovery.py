@@ -162,7 +162,7 @@ class TestWhatIsProposed:
             MonitorRule.objects.all().delete()
             BackgroundTask.objects.all().delete()
 
-        assert counts == [5, 6]  # the statement for executions is one for every 200 tasks
+        assert counts == [6, 7]  # the statement for executions is one for every 200 tasks
 
 
 class TestAccepting:

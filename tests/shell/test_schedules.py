@@ -287,10 +287,15 @@ class TestTheEntries:
         never = CrontabSchedule.objects.create(day_of_month="30", month_of_year="2")
         self.store("never", crontab=never)
 
-        with django_assert_num_queries(1):
+        for number in range(2):  # that share a schedule, and one each
+            self.store(f"c{number}", crontab=CrontabSchedule.objects.create(minute=str(number)))
+            self.store(f"d{number}", start_time=NOW)
+
+        with django_assert_num_queries(4):
             found = schedules.entries(NOW)
 
-        assert [entry.name for entry in found] == ["a", "b", "sun"]
+        assert [entry.name for entry in found] == ["a", "b", "c0", "c1", "d0", "d1", "sun"]
+        assert {entry.schedule.begins for entry in found if entry.name[0] == "d"} == {NOW}
         assert [entry.text for entry in found][1] == "every hour"
 
     def test_are_those_of_some_tasks_if_that_is_asked(self) -> None:
