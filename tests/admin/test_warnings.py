@@ -46,9 +46,9 @@ def test_a_rule_is_saved_and_warned_of(root: Client) -> None:
 
     assert MonitorRule.objects.get().name == "Mine"
     assert texts[:-1] == [
-        "Mine: it looks back 1 h, but its schedule leaves up to 25 h between two runs. "
+        '"Mine": it looks back 1 h, but its schedule leaves up to 25 h between two runs. '
         "Let it look back further than that, or it alarms although all is well.",
-        "Mine: its dependent tasks lead back to it: sync → sync. "
+        '"Mine": its dependent tasks lead back to it: sync → sync. '
         "Take one of these dependent tasks out: none can be the cause of itself.",
     ]
 

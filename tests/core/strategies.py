@@ -104,6 +104,7 @@ verdicts = st.builds(
     kind=st.sampled_from(VerdictKind),
     current_status=st.just("Stopped"),
     young_log=st.booleans(),
+    measured=st.just(()),
 )
 
 

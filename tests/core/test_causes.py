@@ -447,6 +447,7 @@ some_facts = st.builds(
         execution=st.none() | some_executions,
         still_running=st.none() | some_executions,
         last_known=st.none() | some_executions,
+        measured=st.just(()),
     ),
     sender=st.none() | texts,
     schedules=st.lists(

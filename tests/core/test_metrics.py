@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.core.health import Facts as Health
+from monitoring.core.health import RegularCheck
 from monitoring.core.metrics import Facts, RuleState, WorkerState, families
 from monitoring.core.statuses import Status
 from monitoring.core.values import VerdictKind
@@ -99,7 +100,8 @@ def test_a_message_of_a_clock_that_is_ahead_is_not_owed_for_less_than_nothing() 
 def test_every_problem_of_the_health_page_is_there_even_while_there_is_none() -> None:
     assert set(told()["problem"].values()) == {0}
 
-    late = Health(now=NOW, rules=1, last_check=ago(hours=2), oldest_owed=ago(hours=1), owed=1)
+    checks = [RegularCheck(name="all rules", last=ago(hours=2))]
+    late = Health(now=NOW, rules=1, checks=checks, oldest_owed=ago(hours=1), owed=1)
 
     assert told(health=late)["problem"] == {
         ("checks",): 1,
@@ -112,7 +114,10 @@ def test_every_problem_of_the_health_page_is_there_even_while_there_is_none() ->
 @pytest.mark.parametrize(
     ("name", "labels"),
     [
-        ("open_alert_events", {"status_mismatch", "no_execution", "overrunning"}),
+        (
+            "open_alert_events",
+            {"status_mismatch", "no_execution", "overrunning", "slow", "low_success_rate"},
+        ),
         ("recent_checks", {"running", "complete", "failed"}),
         ("recent_messages", {"sent", "failed", "suppressed"}),
         ("workers", {"alive", "silent"}),

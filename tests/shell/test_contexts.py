@@ -440,7 +440,7 @@ class TestTheKey:
             note = SourceNote.objects.create(source=Source.objects.create(kind="x"), tone="glad")
             execution("ingestor_session", context_id=str(note.pk))
 
-        with with_fields(gap__SourceNote="tone"), django_assert_max_num_queries(47):
+        with with_fields(gap__SourceNote="tone"), django_assert_max_num_queries(48):
             assert monitor(entry("gap.SourceNote", "glad"))["ok"] == 1
 
 
