@@ -16,7 +16,8 @@ from django.utils.translation import ngettext
 
 from monitoring.admin.base import url
 from monitoring.admin.display import VERDICT_TONES, Tone, duration, status
-from monitoring.core.backtest import Backtest, Incident
+from monitoring.core.backtest import Backtest
+from monitoring.core.replay import Incident
 from monitoring.core.timeline import MOST_TICKS, Scale
 from monitoring.core.values import Execution
 from monitoring.tasklogs.source import task_log

@@ -35,8 +35,8 @@ from monitoring.models import AlertEvent, MonitorRule
 from monitoring.rule_rows import read_instance
 from monitoring.tasklogs.host_model import TaskLogError
 
-MOST_EXECUTIONS = 100_000
-"""Executions that one request reads at most: sixty days of a task that runs every minute."""
+MOST_EXECUTIONS = 30_000
+"""Executions that one request reads at most, as somebody types; the command reads more."""
 MOST_LISTED = 10
 """Events in a list, and in one lane of the picture many more; the timeline has all."""
 _MOST_DRAWN = 200

@@ -53,6 +53,11 @@ class Hindsight:
         """How many of the window had finished, by status."""
         return self._counts
 
+    @property
+    def oldest(self) -> Execution | None:
+        """The first of the window, or after it, that leaves it next."""
+        return self._by_start[self._left] if self._left < len(self._by_start) else None
+
     def move_to(self, now: datetime, window_start: datetime) -> None:
         """Go on to a later moment and its window, which starts later too."""
         while self._left < len(self._by_start):

@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import pairwise
 
-from monitoring.core.backtest import Backtest, Incident, backtest, days
+from monitoring.core.backtest import Backtest, backtest, days
+from monitoring.core.replay import Incident
 from monitoring.core.rhythm import room, usual_gap
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Execution, Rule, VerdictKind, WhileRunning

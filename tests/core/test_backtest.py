@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.core.backtest import Backtest, backtest, check_times, in_words
+from monitoring.core.replay import Replay
 from monitoring.core.statuses import Status
 from monitoring.core.values import Execution, VerdictKind, WhileRunning
 from monitoring.core.verdicts import judge
@@ -171,8 +173,8 @@ histories = st.lists(
 )
 
 
-def past_of(history: list[Any]) -> list[Execution]:
-    """Return executions, by start, of starts, lengths and ends."""
+def executed(history: list[Any]) -> list[Execution]:
+    """Return executions by start."""
     return sorted(
         (
             execution(
@@ -192,11 +194,48 @@ def past_of(history: list[Any]) -> list[Execution]:
     hours=st.sampled_from([0.25, 0.5, 1, 2]),
     waits=st.sampled_from(WhileRunning),
     limit=st.sampled_from([None, 20]),
+    alert_after=st.integers(1, 3),
+    remind_hours=st.sampled_from([None, 0, 0.05, 0.5, 1e9]),
+    max_duration_factor=st.sampled_from([None, 1, 2]),
+    min_success_rate=st.sampled_from([None, 50, 90]),
+    recorded_from=st.sampled_from([-300_000, 0, 60, None]),  # in minutes after the first check
+)
+def test_checks_that_are_passed_over_would_have_changed_nothing(
+    history: list[Any], recorded_from: int | None, hours: float, waits: WhileRunning, **limits: Any
+) -> None:
+    past = executed(history)
+    watched = stored_rule(
+        lookback_hours=hours,
+        while_running=waits,
+        max_runtime_minutes=limits.pop("limit"),
+        **limits,
+    )
+    checks = [START + number * timedelta(minutes=5) for number in range(60)]
+    since = None if recorded_from is None else START + timedelta(minutes=recorded_from)
+
+    few = patch.multiple("monitoring.core.measures", FEWEST_SAMPLES=2, FEWEST_FINISHED=2)
+    with few:
+        found = backtest(watched, past, checks, since)
+
+    with (
+        few,
+        patch.object(Replay, "_same_until", return_value=None),
+        patch.object(Replay, "_fine_until", return_value=None),
+        patch.object(Replay, "_goes_on", return_value=False),
+    ):
+        assert backtest(watched, past, checks, since) == found
+
+
+@given(
+    history=histories,
+    hours=st.sampled_from([0.25, 0.5, 1, 2]),
+    waits=st.sampled_from(WhileRunning),
+    limit=st.sampled_from([None, 20]),
 )
 def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
     history: list[Any], hours: float, waits: WhileRunning, limit: float | None
 ) -> None:
-    past = past_of(history)
+    past = executed(history)
     watched = stored_rule(lookback_hours=hours, while_running=waits, max_runtime_minutes=limit)
     checks = [START + number * timedelta(minutes=5) for number in range(60)]
     log_since = ago(days=5000)
@@ -214,29 +253,6 @@ def test_each_check_finds_what_it_would_have_found_in_the_log_of_that_time(
         live = judge(replace(watched, watched_since=log_since), evidence_of(log), now)
         replayed = [kind for at, kind in found.changes if at <= now][-1]
         assert live.kind is replayed, now
-
-
-@given(
-    history=histories,
-    hours=st.sampled_from([0.25, 0.5, 1, 2]),
-    waits=st.sampled_from(WhileRunning),
-    threshold=st.sampled_from([1, 3]),
-)
-def test_what_is_passed_over_while_it_fails_would_have_changed_nothing(
-    history: list[Any], hours: float, waits: WhileRunning, threshold: int
-) -> None:
-    fields: dict[str, Any] = {
-        "lookback_hours": hours,
-        "while_running": waits,
-        "alert_after": threshold,
-    }
-    past, checks = past_of(history), [START + number * timedelta(minutes=5) for number in range(60)]
-
-    short = backtest(stored_rule(**fields), past, checks, LONG)
-    # With reminders every check counts; these are never due.
-    long = backtest(stored_rule(remind_hours=1000, **fields), past, checks, LONG)
-
-    assert short == long
 
 
 class TestWhatIsMeasured:

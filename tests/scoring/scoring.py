@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from monitoring.core.backtest import Incident, backtest, check_times
+from monitoring.core.backtest import backtest, check_times
+from monitoring.core.replay import Incident
 from monitoring.core.values import Execution, Rule
 from tests.scoring.year import END, START, Known, Schedule, Told
 

@@ -13,8 +13,9 @@ from django.utils import timezone
 from monitoring.backtests import DEFAULT_DAYS, DEFAULT_EVERY, History, history_of
 from monitoring.contexts import ContextError
 from monitoring.core.arguments import parse_arguments
-from monitoring.core.backtest import Backtest, Incident, in_words
+from monitoring.core.backtest import Backtest, in_words
 from monitoring.core.messages import iso, number
+from monitoring.core.replay import Incident
 from monitoring.core.suggestion import Refusal, Suggestion
 from monitoring.core.values import MAX_LOOKBACK_HOURS, Rule
 from monitoring.rulesets import RuleSet, select
