@@ -106,6 +106,7 @@ class TestTheNumbers:
         run(started_at=ago(minutes=3), finished_at=ago(minutes=2))
         run(state="failed")
         run(state="running", finished_at=None)
+        run(rule_set="rules with name sync rule", started_at=ago(hours=3), finished_at=NOW)
 
         found = scraped()
 
@@ -174,7 +175,8 @@ class TestTheNumbers:
             run()
             worker(f"celery@{number}")
 
-        assert cost() == before <= MOST_QUERIES
+        # One more while no check was ever completed.
+        assert cost() <= before <= MOST_QUERIES
 
 
 class TestTheForm:
