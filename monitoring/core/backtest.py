@@ -72,8 +72,9 @@ def backtest(
     replay = Replay(rule, executions, log_since)
     number = 0
     while number < len(checks):
-        same_until = replay.check(checks[number])
+        now = checks[number]
         number += 1
+        same_until = replay.check(now, checks[number] if number < len(checks) else now)
         if same_until is not None:
             next_number = bisect_right(checks, same_until, number)
             replay.pass_over(next_number - number)

@@ -83,8 +83,11 @@ class Replay:
         """The latest finish of each execution and all before it."""
         return list(accumulate(map(end_of, self.executions), max))
 
-    def check(self, now: datetime) -> datetime | None:
-        """Check, and return until when further checks are known to change nothing, or None."""
+    def check(self, now: datetime, following: datetime) -> datetime | None:
+        """Check, and return until when further checks are known to change nothing, or None.
+
+        following: when the next one is, which may find another execution anyway.
+        """
         self._begun = bisect_right(self._starts, now, self._begun)
         latest = self.executions[self._begun - 1] if self._begun else None
         if self._is_settled:
@@ -100,6 +103,8 @@ class Replay:
             self._note(found.kind, now)
         else:
             self._decide(found, now)
+        if self._begun < len(self._starts) and self._starts[self._begun] <= following:
+            return None
         return self._same_until(found, evidence, now)
 
     def pass_over(self, checks: int) -> None:

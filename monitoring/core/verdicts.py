@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from monitoring.core.measures import measure
 from monitoring.core.statuses import FINISHED, NO_EXECUTION, NOT_STARTED, Status, either
@@ -25,6 +26,7 @@ from monitoring.core.values import (
     VerdictKind,
     WhileRunning,
 )
+from monitoring.core.wording import Text
 from monitoring.core.wording import Text as _
 
 MAX_CLOCK_SKEW = timedelta(seconds=300)
@@ -158,14 +160,16 @@ def _mismatch(rule: Rule, execution: Execution, evidence: Evidence) -> Verdict:
     return Verdict(
         kind=VerdictKind.STATUS_MISMATCH,
         current_status=execution.status.value,
-        reason=_(
-            "{status} instead of {expected}",
-            status=_(execution.status.value),
-            expected=either(rule.expected_statuses),
-        ),
+        reason=_instead(execution.status, rule.expected_statuses),
         execution=execution,
         waiting=evidence.waiting,
     )
+
+
+# There are few of them, and a backtest finds one at each of thousands of checks.
+@lru_cache(maxsize=256)
+def _instead(found: Status, expected: tuple[Status, ...]) -> Text:
+    return _("{status} instead of {expected}", status=_(found.value), expected=either(expected))
 
 
 def _nothing_found(

@@ -8,7 +8,14 @@ from typing import Any
 
 from django.test import Client
 
-from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, MonitorRun, Notification
+from monitoring.models import (
+    AlertEvent,
+    BackgroundTask,
+    Channel,
+    MonitorRule,
+    MonitorRun,
+    Notification,
+)
 from tests.admin.data import url
 
 
@@ -44,6 +51,21 @@ def preview(client: Client) -> Any:
     return client.post(url(MonitorRule, "preview"), form)
 
 
+def backtest(client: Client) -> Any:
+    row = MonitorRule.objects.order_by("-pk")[0]
+    form = {
+        "name": row.name,
+        "task_name": row.task_name,
+        "expected_statuses": '["Completed"]',
+        "lookback_hours": "24",
+        "alert_after": "1",
+        "while_running": "judge",
+        "notify_to": '["ops@example.com"]',
+        "dependent_tasks": "[]",
+    }
+    return client.post(f"{url(MonitorRule, 'backtest')}?rule={row.pk}", form)
+
+
 NAME = "team_7.jobs.task_000007"
 PAGES = (
     listed("rules", MonitorRule),
@@ -51,6 +73,9 @@ PAGES = (
     listed("rules, search", MonitorRule, "?q=task_00000"),
     changed("one rule", MonitorRule),
     Page("preview of a rule", preview),
+    Page("backtest of a rule", backtest),
+    Page("discover", lambda client: client.get(url(MonitorRule, "discover"))),
+    listed("rules, alert open", MonitorRule, "?alert=open"),
     listed("executions", BackgroundTask),
     listed("executions, page 20", BackgroundTask, "?p=20"),
     listed("executions, of a task", BackgroundTask, f"?task_name={NAME}"),
@@ -69,6 +94,7 @@ PAGES = (
     listed("notifications, reminders", Notification, "?kind__exact=reminder"),
     listed("notifications, search", Notification, "?q=nobody"),
     listed("checks", MonitorRun),
+    listed("channels", Channel),
     Page("the last day", lambda client: client.get(url(MonitorRule, "day"))),
     Page("the last day, page 20", lambda client: client.get(url(MonitorRule, "day") + "?p=20")),
     Page("dependencies", lambda client: client.get(url(MonitorRule, "dependencies"))),
