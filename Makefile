@@ -46,11 +46,14 @@ test-all: lint check environment $(SERVERS) hosts ## everything, the large matri
 test-sqlite: environment
 	$(SQLITE) $(PYTEST) -m "not slow and not bench"
 
+# What has no database is the same on every one.
+WITH_DATABASE := $(addprefix tests/,admin contracts shell)
+
 test-postgres: environment
-	DATABASE_URL="$(TEST_POSTGRES_URL)" $(PYTEST) -m "$(QUICK)"
+	DATABASE_URL="$(TEST_POSTGRES_URL)" $(PYTEST) -m "$(QUICK)" $(WITH_DATABASE)
 
 test-mariadb: environment
-	DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(QUICK)"
+	DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(QUICK)" $(WITH_DATABASE)
 
 MEASURE := $(SQLITE) $(BIN)/python -m pytest tests/benchmarks -m bench -n 0 -p no:randomly -s
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,17 @@ in_browser = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"),
 ]
 
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--remote-debugging-port=0",
+    "--no-first-run",
+    "--disable-gpu",
+    "--disable-extensions",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 SCREENSHOTS = Path(__file__).parents[2] / ".screenshots"
 NOT_OURS = ("[data-django-jsonform-container]", "#searchbar", ".vDateField", ".vTimeField")
 WIDTHS = {"wide": 1280, "narrow": 400}
@@ -56,9 +69,37 @@ def complaints() -> list[str]:
     return []
 
 
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A browser that all tests of this process share, by the address to drive it at.
+
+    Each test has a context of its own, which shares nothing with others; to start a browser takes
+    longer than most tests.
+    """
+    profile = tmp_path_factory.mktemp("chromium")
+    command = [str(CHROMIUM), *ARGUMENTS, f"--user-data-dir={profile}", "about:blank"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield f"http://127.0.0.1:{_port_of(profile / 'DevToolsActivePort', process)}"
+        finally:
+            process.terminate()
+
+
+def _port_of(path: Path, process: subprocess.Popen[bytes]) -> int:
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if path.exists() and (lines := path.read_text().splitlines()):
+            return int(lines[0])
+        time.sleep(0.05)
+    raise RuntimeError(f"{CHROMIUM} does not start")
+
+
 @pytest.fixture
 def page(
-    live_server: LiveServer, complaints: list[str], monkeypatch: pytest.MonkeyPatch
+    live_server: LiveServer,
+    complaints: list[str],
+    chromium: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Page]:
     """A page of somebody who is logged in, that must not have complained at the end."""
     # Playwright runs an event loop in this thread; the tests do not share their database with it.
@@ -67,7 +108,7 @@ def page(
         client = Client()
         client.force_login(superuser())
         cookie = client.cookies["sessionid"].value
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        browser = playwright.chromium.connect_over_cdp(chromium)
         context = browser.new_context(base_url=live_server.url)
         context.add_cookies([{"name": "sessionid", "value": cookie, "url": live_server.url}])
         context.route("**/favicon.ico", lambda route: route.fulfill(status=204))
@@ -76,7 +117,7 @@ def page(
         page.on("console", lambda entry: complaints.append(f"{entry.type}: {entry.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
-        browser.close()
+        context.close()
     assert complaints == []
 
 

@@ -10,13 +10,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from tests.admin.browser import complaints, live_server, page
+from tests.admin.browser import chromium, complaints, live_server, page
 from tests.admin.data import MODELS
 from tests.factories import superuser
 
 VIEWS = tuple(f"view_{model._meta.model_name}" for model in MODELS)
 
-__all__ = ["complaints", "live_server", "page"]
+__all__ = ["chromium", "complaints", "live_server", "page"]
 
 
 def staff(username: str, *codenames: str) -> Any:

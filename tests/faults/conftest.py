@@ -27,7 +27,11 @@ def databases(
         made.close()
 
 
-@pytest.fixture(params=list(KINDS))
+# Three of a kind take minutes; `make test-all` has time for them.
+_SLOW = {"mariadb": pytest.mark.slow}
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=_SLOW.get(kind, ())) for kind in KINDS])
 def kind(request: pytest.FixtureRequest) -> str:
     """Return which kind of database a test runs on; it runs on each."""
     return str(request.param)

@@ -66,7 +66,7 @@ USUAL = [
 
 
 class TestAHistoryOfAnyKind(TestCase):
-    @settings(max_examples=25, suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
     @example(history=MEASURED, fields=FIELDS | {"max_duration_factor": 1.5})
     @example(history=MEASURED, fields=FIELDS | {"min_success_rate": 75})
     @given(history=runs, fields=rules)
