@@ -16,7 +16,7 @@ from tests.scoring.scorers import discovery, guideline_least
 from tests.scoring.scoring import tells, watch
 from tests.scoring.year import Told, simulate
 
-pytestmark = pytest.mark.xdist_group("scoring")
+pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("scoring")]
 
 NEVER_TOLD_RIGHT = {
     ("the broker lost its message", "queued"),

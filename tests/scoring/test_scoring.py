@@ -13,7 +13,7 @@ from tests.scoring.scoring import Score, Scorer, score, table
 from tests.scoring.year import DAY, HOUR, SCHEDULE_CHANGES, START, simulate
 
 # Whoever makes the year and its events makes them once.
-pytestmark = pytest.mark.xdist_group("scoring")
+pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("scoring")]
 
 SCORERS: dict[str, Scorer] = {
     "guideline, least": guideline_least,

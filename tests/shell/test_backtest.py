@@ -65,6 +65,7 @@ USUAL = [
 """What completed before, in ten minutes each."""
 
 
+@pytest.mark.matrix
 class TestAHistoryOfAnyKind(TestCase):
     @settings(max_examples=10, suppress_health_check=list(HealthCheck), deadline=None)
     @example(history=MEASURED, fields=FIELDS | {"max_duration_factor": 1.5})

@@ -95,6 +95,7 @@ def counted(schedule: Schedule, start: datetime, hours: int) -> list[datetime]:
     return [run for run in runs if run <= end]
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("zone", ZONES)
 def test_around_every_change_of_the_clock_the_runs_are_those_that_celery_decides(
     zone: str,
