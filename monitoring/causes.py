@@ -28,6 +28,7 @@ from monitoring.core.causes.facts import (
     Queue,
     Schedule,
 )
+from monitoring.core.statuses import FINISHED
 from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
 from monitoring.core.workers import Heartbeat
 from monitoring.models import WorkerHeartbeat
@@ -125,9 +126,11 @@ class _Known:
 
     def read_log(self) -> None:
         """Read how executions fared before, what ran elsewhere, and what our own log tells."""
-        found = [one for _, verdict in self.failing if (one := _in_question(verdict)) is not None]
-        if found:
-            self.pasts = clues.pasts(found)
+        found = (_in_question(verdict) for _, verdict in self.failing)
+        # What ended without an error has nothing to be compared with.
+        compared = [one for one in found if one and (one.error or one.status not in FINISHED)]
+        if compared:
+            self.pasts = clues.pasts(compared)
         filtered = {rule.task_name for rule, _ in self.missing if rule.context is not None}
         if filtered:
             self.ran = clues.ran(filtered, self.now)
