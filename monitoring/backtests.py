@@ -76,13 +76,6 @@ def history_of(
     )
 
 
-def over_days(
-    rule: Rule, now: datetime, days: float = DEFAULT_DAYS, every: timedelta = DEFAULT_EVERY
-) -> Backtest:
-    """Replay the checks of a rule over its task's executions; see `history_of`."""
-    return history_of(rule, now, days, every).replay(rule)
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """What a rule that is being edited would have done, beside what is stored."""

@@ -24,7 +24,6 @@ TEMPLATE = "emails/task_status_alert.html"
 DIGEST_TEMPLATE = "emails/task_status_digest.html"
 """For facts that hold `tasks`: one mail about many of them."""
 
-_TIMES = (*TIME_FACTS, "not_checked_from", "held_since")
 _TIMES_OF_ITEMS = {"tasks": "opened_at", "dependent_states": "since"}
 """Lists among the facts, and the point in time that each of their items may hold."""
 
@@ -98,7 +97,7 @@ def template_context(facts: Mapping[str, Any], alert_event_id: int | None) -> di
     """Return the variables of the mail template."""
     context = {
         **facts,
-        **{name: _as_datetime(facts.get(name)) for name in _TIMES},
+        **{name: _as_datetime(facts.get(name)) for name in TIME_FACTS},
         "site_name": get_settings().SITE_NAME,
         "event_url": event_url(alert_event_id),
     }

@@ -182,7 +182,7 @@ class TestABacktest:
         execution("Sync", "Stopped", started=ago(minutes=30))
         watched = read_instance(rule("sync", lookback_hours=1.5), watched_since=ago(days=30))
 
-        found = backtests.over_days(watched, NOW, days=2)
+        found = backtests.history_of(watched, NOW, days=2).replay(watched)
 
         (one,) = found.incidents
         assert (one.opened_at, one.resolved_at) == (
