@@ -46,6 +46,8 @@ def _a_database_that_threads_can_share(transactional_db: None, tmp_path: Path) -
     in_memory.ensure_connection()
     with sqlite3.connect(file) as target:
         in_memory.connection.backup(target)
+        # Two connections that both switch a new file to it get in each other's way.
+        target.execute("PRAGMA journal_mode=WAL")
     name = settings["NAME"]
     settings["NAME"] = file
     connections["default"] = connections.create_connection("default")
