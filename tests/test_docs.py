@@ -16,7 +16,9 @@ from django.core.management import call_command
 
 from monitoring.conf import Settings
 from monitoring.core.causes import CAUSES
+from monitoring.core.health import Facts as Health
 from monitoring.core.incidents import TRANSITIONS, Action
+from monitoring.core.metrics import PREFIX, Facts, families
 from monitoring.models import MonitorRule, Notification
 from monitoring.system_checks.messages import DOCS_PAGE, link
 from tests.benchmarks import report
@@ -89,6 +91,28 @@ def test_every_system_check_is_documented_where_its_hint_says() -> None:
     }
     assert set(re.findall(r"^## (monitoring\.\w+): ", text, re.MULTILINE)) == ids
     assert set(re.findall(r"^\| \[`(monitoring\.\w+)`\]", text, re.MULTILINE)) == ids
+
+
+def test_every_metric_is_documented_with_all_values_of_its_label() -> None:
+    text = (ROOT / "docs" / "watching-the-monitor.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`)?:?(.*?)\|", text, re.MULTILINE)
+    documented = {name: (label, set(re.findall(r"`(\w+)`", rest))) for name, label, rest in rows}
+
+    now = datetime(2026, 3, 10, 12, tzinfo=UTC)
+    facts = Facts(
+        health=Health(now=now, rules=0, last_recorded=now), executions={}, oldest_execution=now
+    )
+    told = {
+        family.name.removeprefix(PREFIX): (
+            "".join({label for sample in family.samples for label in sample.labels}),
+            {value for sample in family.samples for value in sample.labels.values()},
+        )
+        for family in families(facts)
+    }
+
+    # What JSON arguments cannot be is said in words.
+    told["argument_entries"] = ("state", {"disabled"})
+    assert {name: documented.get(name) for name in told} == told
 
 
 def test_every_field_of_a_rule_is_documented() -> None:

@@ -113,6 +113,30 @@ def test_database_broker_and_mail_server_come_from_the_environment(tmp_path: Pat
     ], done.stderr
 
 
+def test_tokens_and_keys_come_from_the_environment(tmp_path: Path) -> None:
+    done = production(
+        "shell",
+        "-v0",
+        "-c",
+        "from monitoring.conf import get_settings; s = get_settings();"
+        "print(s.HEALTH_TOKEN, s.METRICS_TOKEN, s.HEARTBEAT_URL, s.CHANNEL_KEYS,"
+        " s.CHANNEL_PRIVATE_HOSTS)",
+        DATA_DIR=str(tmp_path),
+        DJANGO_SECRET_KEY=KEY,
+        DJANGO_ALLOWED_HOSTS="example.com",
+        MONITORING_HEALTH_TOKEN="h" * 32,
+        MONITORING_METRICS_TOKEN="m" * 32,
+        MONITORING_HEARTBEAT_URL="https://switch.example.com/1",
+        MONITORING_CHANNEL_KEYS=f"{'n' * 32},{'o' * 32}",
+        MONITORING_CHANNEL_PRIVATE_HOSTS="chat.example.com,10.1.0.0/16",
+    )
+
+    assert done.stdout.strip() == (
+        f"{'h' * 32} {'m' * 32} https://switch.example.com/1 ['{'n' * 32}', '{'o' * 32}']"
+        " ['chat.example.com', '10.1.0.0/16']"
+    ), done.stderr
+
+
 def test_sqlite_is_ready_for_several_processes(tmp_path: Path) -> None:
     show = (
         "from django.db import connection; c = connection.cursor();"

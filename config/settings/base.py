@@ -111,4 +111,9 @@ CELERY_TASK_IGNORE_RESULT = True
 MONITORING = {
     "BASE_URL": env.str("MONITORING_BASE_URL", default=""),
     "SITE_NAME": env.str("MONITORING_SITE_NAME", default=""),
+    "HEALTH_TOKEN": env.str("MONITORING_HEALTH_TOKEN", default=""),
+    "METRICS_TOKEN": env.str("MONITORING_METRICS_TOKEN", default=""),
+    "HEARTBEAT_URL": env.str("MONITORING_HEARTBEAT_URL", default=""),
+    "CHANNEL_KEYS": env.list("MONITORING_CHANNEL_KEYS", default=[]),
+    "CHANNEL_PRIVATE_HOSTS": env.list("MONITORING_CHANNEL_PRIVATE_HOSTS", default=[]),
 }
