@@ -101,6 +101,12 @@ def _needless(
     return ""
 
 
+def last_complete(identity: str) -> datetime | None:
+    """Return when the newest complete check of the same began; None: there is none."""
+    done = MonitorRun.objects.filter(identity=identity, state=RunState.COMPLETE)
+    return done.order_by("-started_at").values_list("started_at", flat=True).first()
+
+
 def is_recorded(run: MonitorRun) -> bool:
     """Say whether a start was committed although the connection was lost at that moment."""
     rows = MonitorRun.objects.filter(pk=run.pk, lease=run.lease, started_at=run.started_at)

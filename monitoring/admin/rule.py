@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from monitoring.admin.base import (
     TaskFilter,
@@ -39,6 +38,7 @@ from monitoring.admin.display import (
 from monitoring.admin.exchange import RuleExchangeMixin
 from monitoring.admin.graph import RuleGraph
 from monitoring.admin.rule_backtest import RuleBacktest
+from monitoring.admin.rule_columns import checked_at, judged, limits
 from monitoring.admin.rule_discovery import RuleDiscovery
 from monitoring.admin.rule_filters import (
     AlertFilter,
@@ -53,10 +53,11 @@ from monitoring.admin.rule_preview import RulePreview
 from monitoring.admin.strip import strip
 from monitoring.admin.timeline import RuleTimeline
 from monitoring.admin.warnings import warnings
-from monitoring.core.messages import number
-from monitoring.core.values import FAILING, VerdictKind
+from monitoring.core.arguments import Arguments
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
+from monitoring.rulesets import select
+from monitoring.runs import last_complete
 from monitoring.tasklogs.history import recent
 
 STRIP_IN_LIST = 10
@@ -155,9 +156,12 @@ class RuleAdmin(
             found = AlertEvent.objects.filter(open_key__in=list(keys.values()))
             events = {event.open_key: event for event in found}
         runs = self._runs(request, rows)
+        # A check notes on a rule that stays fine only now and then that it was checked.
+        all_checked_at = last_complete(select(Arguments(all_rules=True)).identity)
         for row in rows:
             vars(row)["runs"] = runs.get(row.task_name, [])
-            vars(row)["state_now"] = states.get(keys[row.pk])
+            vars(row)["state_now"] = state = states.get(keys[row.pk])
+            vars(row)["checked_at"] = checked_at(row, state, all_checked_at)
             vars(row)["event_now"] = events.get(keys[row.pk])
 
     def _runs(self, request: HttpRequest, rows: Sequence[MonitorRule]) -> dict[str, Any]:
@@ -198,21 +202,11 @@ class RuleAdmin(
     def state(self, row: MonitorRule) -> str:
         if not row.enabled:
             return badge(_("Disabled"), Tone.QUIET)
+        now = judged(vars(row).get("state_now"))
         if row.snoozed_until is not None and row.snoozed_until > timezone.now():
             until = aside(_("until %s") % instant(row.snoozed_until))
-            return format_html("{} {} {}", self._judged(row), badge(_("Snoozed"), Tone.WARN), until)
-        return self._judged(row)
-
-    def _judged(self, row: MonitorRule) -> str:
-        now: RuleState | None = vars(row).get("state_now")
-        if now is None or not now.verdict:
-            return badge(_("Never checked"), Tone.QUIET)
-        if now.verdict in FAILING:
-            checks = ngettext("%d check", "%d checks", now.failing_checks) % now.failing_checks
-            why = aside(f"{now.get_verdict_display()}, {checks}")
-            return format_html("{} {}", badge(_("Failing"), Tone.BAD), why)
-        tones = {VerdictKind.OK: Tone.GOOD, VerdictKind.IN_PROGRESS: Tone.BUSY}
-        return badge(now.get_verdict_display(), tones.get(VerdictKind(now.verdict), Tone.WARN))
+            return format_html("{} {} {}", now, badge(_("Snoozed"), Tone.WARN), until)
+        return now
 
     @admin.display(description=_("open event"))
     def open_event(self, row: MonitorRule) -> str:
@@ -224,18 +218,16 @@ class RuleAdmin(
 
     @admin.display(description=_("last checked"))
     def last_checked(self, row: MonitorRule) -> str:
-        now: RuleState | None = vars(row).get("state_now")
-        if now is None or now.last_checked_at is None:
+        at: datetime | None = vars(row).get("checked_at")
+        if at is None:
             return EMPTY
-        at = now.last_checked_at
         return format_html("{} {}", instant(at), aside(_ago(at)))
 
     @admin.display(description=_("checked"))
     def checked(self, row: MonitorRule) -> str:
-        now: RuleState | None = vars(row).get("state_now")
-        if now is None or now.last_checked_at is None:
+        at: datetime | None = vars(row).get("checked_at")
+        if at is None:
             return EMPTY
-        at = now.last_checked_at
         return format_html('<span title="{}">{}</span>', instant(at), _ago(at))
 
     @admin.display(description=_("history"))
@@ -248,7 +240,7 @@ class RuleAdmin(
 
     @admin.display(description=_("expected"), ordering="lookback_hours")
     def expected(self, row: MonitorRule) -> str:
-        looks = " · ".join([window(row.lookback_hours), *_limits(row)])
+        looks = " · ".join([window(row.lookback_hours), *limits(row)])
         return two_lines(statuses(row.expected_statuses), aside(looks))
 
     @admin.display(description=_("last executions"))
@@ -275,16 +267,6 @@ class RuleAdmin(
         fields = super().get_readonly_fields(request, obj)
         # A snooze is a permission of its own, however it is set.
         return fields if self.has_snooze_permission(request) else (*fields, "snoozed_until")
-
-
-def _limits(row: MonitorRule) -> Iterator[str]:
-    """Return what else than a status is expected of a task, in a few words each."""
-    if row.max_runtime_minutes is not None:
-        yield _("at most %s min") % number(row.max_runtime_minutes)
-    if row.max_duration_factor is not None:
-        yield _("at most %s times the usual") % number(row.max_duration_factor)
-    if row.min_success_rate is not None:
-        yield _("%s %% must succeed") % number(row.min_success_rate)
 
 
 def _ago(at: datetime) -> str:
