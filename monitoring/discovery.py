@@ -15,6 +15,7 @@ from monitoring import schedules
 from monitoring.conf import get_settings
 from monitoring.core.discovery import RUNS, Proposal, Reason, Task, Watched, is_open, propose
 from monitoring.core.fields import MAX_NAME_LENGTH
+from monitoring.core.names import free_name
 from monitoring.core.order import followers
 from monitoring.core.rhythm import Run
 from monitoring.models import MonitorRule
@@ -129,19 +130,12 @@ def _named(found: Iterable[Proposal], taken: set[str]) -> list[Proposal]:
     """Give each new rule a name that no rule has and that can be stored."""
     named = []
     for proposal in found:
-        name = _free_name(proposal.name, taken) if proposal.is_new else proposal.name
+        name = (
+            free_name(proposal.name, taken, MAX_NAME_LENGTH) if proposal.is_new else proposal.name
+        )
         taken.add(name)
         named.append(replace(proposal, name=name))
     return named
-
-
-def _free_name(wanted: str, taken: set[str]) -> str:
-    name, number = wanted[:MAX_NAME_LENGTH], 1
-    while name in taken:
-        number += 1
-        end = f" ({number})"
-        name = wanted[: MAX_NAME_LENGTH - len(end)] + end
-    return name
 
 
 def as_rule(proposal: Proposal) -> MonitorRule:

@@ -21,6 +21,7 @@ from monitoring import schedules
 from monitoring.core.arguments import Arguments, parse_arguments
 from monitoring.core.causes.facts import Beat, Schedule
 from monitoring.core.fields import shown
+from monitoring.core.names import free_name
 from monitoring.core.values import Rule
 
 TASK_NAME = "monitor_task_status"
@@ -28,6 +29,8 @@ SCHEDULE_NAME = "Check all task monitoring rules"
 PRUNE_TASK = "monitoring.tasks.prune_history"
 PRUNE_NAME = "Delete old task monitoring history"
 _PRUNE_AT = {"minute": "40", "hour": "3"}
+_MAX_NAME_LENGTH = 200
+"""Characters that django-celery-beat keeps of a name."""
 _DAY = 24 * 60 * 60
 """Seconds."""
 _NOTED_WITHIN = timedelta(minutes=5)
@@ -92,9 +95,8 @@ def _reads_as(text: str | None, wanted: object) -> bool:
 
 
 def _free_name(name: str) -> str:
-    taken = set(PeriodicTask.objects.filter(name__startswith=name).values_list("name", flat=True))
-    names = (name, *(f"{name} ({number})" for number in range(2, len(taken) + 2)))
-    return next(name for name in names if name not in taken)
+    taken = PeriodicTask.objects.filter(name__startswith=name).values_list("name", flat=True)
+    return free_name(name, set(taken), _MAX_NAME_LENGTH)
 
 
 def complain(task: str, args: str | None, kwargs: str | None) -> dict[str, str]:

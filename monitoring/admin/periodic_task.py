@@ -30,6 +30,9 @@ from monitoring.exchange.rows import FileError
 from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import TASK_NAME, complain
 
+MOST_MISTAKES = 5
+"""Mistakes in the stored arguments that the page names."""
+
 
 class CheckedPeriodicTaskForm(PeriodicTaskForm):  # type: ignore[misc]
     """Refuses at their field what the monitor would refuse when the task runs."""
@@ -66,7 +69,12 @@ class CheckedPeriodicTaskAdmin(PageContext, PeriodicTaskAdmin):  # type: ignore[
     def page_context(self, request: HttpRequest, object_id: str | None) -> dict[str, Any]:
         row = self.get_object(request, unquote(object_id)) if object_id else None
         may = row is not None and self._may_convert(request, row)
-        return {"may_become_rules": may and _is_convertible(row)}
+        if row is None or not may:
+            return {}
+        try:
+            return {"may_become_rules": bool(documented_rows(row))}
+        except FileError as error:
+            return {"mistakes": [in_words(problem) for problem in error.problems[:MOST_MISTAKES]]}
 
     def _may_convert(self, request: HttpRequest, row: PeriodicTask) -> bool:
         may_add = request.user.has_perm("monitoring.add_monitorrule")
@@ -111,13 +119,6 @@ class CheckedPeriodicTaskAdmin(PageContext, PeriodicTaskAdmin):  # type: ignore[
         log(request, rules, ADDITION, [{"added": {}}])
         fields = ["Positional Arguments", "Keyword Arguments", "Description"]
         log(request, [row], CHANGE, [{"changed": {"fields": fields}}])
-
-
-def _is_convertible(row: PeriodicTask) -> bool:
-    try:
-        return bool(documented_rows(row))
-    except FileError:
-        return False  # the form says what is wrong with them
 
 
 def replace_stock_admin(site: admin.AdminSite) -> bool:

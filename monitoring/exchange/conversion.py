@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
 from django_celery_beat.models import PeriodicTask
 
 from monitoring.core.arguments import parse_arguments
-from monitoring.core.fields import shown
+from monitoring.core.fields import MAX_NAME_LENGTH
+from monitoring.core.names import free_name
 from monitoring.core.wording import Text as _
 from monitoring.exchange.documented import is_documented, to_rows
 from monitoring.exchange.resources import CheckContext, RuleResource, RuleResult
@@ -40,19 +42,13 @@ def convert(
 
     The old arguments are kept in its description, and their open alert events are closed without a
     message: the rules open their own. All or nothing. now: aware.
-    Raises FileError with every problem, a name that a rule already has among them.
+    A name that a rule has already gets a number. Raises FileError with every problem.
     """
     with transaction.atomic():
-        rows = documented_rows(row)
+        rows = _with_free_names(documented_rows(row))
         names = [str(one["name"]) for one in rows]
-        taken = MonitorRule.objects.filter(name__in=names).order_by("name")
-        problems: list[str] = [
-            _("there is already a rule named {name}", name=shown(rule.name)) for rule in taken
-        ]
         if not rows:
-            problems.append(_("there are no documented arguments to turn into rules"))
-        if problems:
-            raise FileError(*problems)
+            raise FileError(_("there are no documented arguments to turn into rules"))
         result: RuleResult = RuleResource(check_context).import_data(
             to_dataset(rows), dry_run=dry_run
         )
@@ -65,6 +61,17 @@ def convert(
             row.args, row.kwargs = "[]", json.dumps({"rules": names}, ensure_ascii=False)
             row.save()
     return result
+
+
+def _with_free_names(rows: Sequence[Row]) -> list[Row]:
+    """Give each rule a name that none has, and that says for which entry it is."""
+    taken = set(MonitorRule.objects.values_list("name", flat=True))
+    named = []
+    for row in rows:
+        name = free_name(str(row["name"]), taken, MAX_NAME_LENGTH)
+        taken.add(name)
+        named.append({**row, "name": name})
+    return named
 
 
 def _close_events(row: PeriodicTask, now: datetime) -> None:

@@ -7,6 +7,7 @@ docs/system-checks.md.
 from monitoring.system_checks.retention import check_retention
 from monitoring.system_checks.rules import check_channels, check_contexts, check_recipients
 from monitoring.system_checks.schedules import (
+    check_arguments,
     check_double_schedules,
     check_periodic_tasks,
     check_unscheduled_rules,
@@ -25,6 +26,7 @@ from monitoring.system_checks.task_log import (
 )
 
 __all__ = [
+    "check_arguments",
     "check_channels",
     "check_context_settings",
     "check_contexts",

@@ -29,6 +29,21 @@ def check_periodic_tasks() -> Iterator[CheckMessage]:
 
 
 @database_check
+def check_arguments() -> Iterator[CheckMessage]:
+    """Warn of documented arguments with mistakes: each check ends with an error about them."""
+    for task in scheduled(timezone.now()):
+        problems = [str(problem) for problem in task.arguments.problems]
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            yield warning(
+                "monitoring.W113",
+                f'periodic task "{task.name}": {problems[0]}{more}',
+                "Correct its Arguments in the admin, under Periodic tasks: the form names each "
+                "mistake.",
+            )
+
+
+@database_check
 def check_unscheduled_rules() -> Iterator[CheckMessage]:
     """Warn of enabled rules that no enabled periodic task checks."""
     tasks = scheduled(timezone.now())

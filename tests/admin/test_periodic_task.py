@@ -217,14 +217,26 @@ class TestDocumentedArgumentsBecomeRules:
         assert (event.is_open, event.resolution) == (False, "rule_retargeted")
         assert mail.outbox == []
 
-    def test_unless_a_rule_of_that_name_is_there(self, root: Client, row: PeriodicTask) -> None:
+    def test_under_a_name_that_no_rule_has_yet(self, root: Client, row: PeriodicTask) -> None:
         MonitorRule.objects.create(name="sync", task_name="another")
 
-        response = root.post(self.address(row), follow=True)
+        assert "<td>sync (2)</td>" in root.get(self.address(row)).content.decode()
+        root.post(self.address(row))
 
-        assert 'already a rule named "sync"' in str(next(iter(response.context["messages"])))
+        assert MonitorRule.objects.get(name="sync (2)").task_name == "sync"
         row.refresh_from_db()
-        assert row.args == GOOD
+        assert row.kwargs == '{"rules": ["sync (2)"]}'
+
+    def test_or_else_the_page_says_what_is_wrong_with_them(
+        self, root: Client, row: PeriodicTask
+    ) -> None:
+        PeriodicTask.objects.update(args='[{"sync": {"expected_statuses": ["<b>Done</b>"]}}]')
+        page = root.get(f"/admin/django_celery_beat/periodictask/{row.pk}/change/").content.decode()
+
+        assert self.address(row) not in page
+        assert "The stored arguments have mistakes" in page
+        assert "&lt;b&gt;Done&lt;/b&gt;" in page
+        assert "<b>Done" not in page
 
     def test_only_for_those_who_may_add_rules_and_change_the_task(
         self, ed: Client, row: PeriodicTask

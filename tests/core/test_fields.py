@@ -27,7 +27,7 @@ from monitoring.core.fields import (
     shown,
     unique_addresses,
 )
-from monitoring.core.names import did_you_mean, nearest
+from monitoring.core.names import did_you_mean, free_name, nearest
 from monitoring.core.statuses import Status, nearest_status, parse_status, title_case
 from monitoring.core.values import MAX_LOOKBACK_HOURS, ContextFilter
 from tests.core import strategies
@@ -183,6 +183,28 @@ def test_at_most_three_near_names_are_offered() -> None:
 
 def test_nothing_near_is_no_hint() -> None:
     assert did_you_mean("sync", ["export", "cleanup"]) == ""
+
+
+def test_a_name_that_is_alike_only_because_of_its_module_is_not_near() -> None:
+    known = ["orders.tasks.import_prices", "orders.tasks.refresh_stock", "orders.tasks.sync_orders"]
+
+    assert nearest("orders.tasks.refresh_stok", known) == ["orders.tasks.refresh_stock"]
+
+
+@given(st.text(min_size=1, max_size=12), st.lists(st.integers(2, 5), unique=True))
+def test_a_free_name_is_not_taken_and_not_too_long(name: str, numbers: list[int]) -> None:
+    taken = {name[:8], *(f"{name} ({number})"[:8] for number in numbers)}
+
+    found = free_name(name, taken, 8)
+
+    assert found not in taken
+    assert len(found) <= 8
+
+
+def test_a_free_name_is_kept_and_a_taken_one_numbered() -> None:
+    assert free_name("sync", set(), 8) == "sync"
+    assert free_name("sync", {"sync", "sync (2)"}, 8) == "sync (3)"
+    assert free_name("synchronise", {"synchron"}, 8) == "sync (2)"
 
 
 def test_a_hint_quotes_the_near_names() -> None:

@@ -255,7 +255,7 @@ class TestTheCommand:
 
         assert error.value.returncode == 2
         assert str(error.value) == (
-            'nothing is proposed for "Daly report" (did you mean "Daily report" or "report"?): '
+            'nothing is proposed for "Daly report" (did you mean "Daily report"?): '
             "nothing was accepted"
         )
         assert not MonitorRule.objects.exists()

@@ -18,6 +18,7 @@ from django.utils import timezone
 from monitoring import system_checks
 from monitoring.models import Channel, MonitorRule
 from monitoring.system_checks import (
+    check_arguments,
     check_channels,
     check_contexts,
     check_double_schedules,
@@ -32,11 +33,13 @@ pytestmark = pytest.mark.django_db
 Check = Callable[..., Sequence[CheckMessage]]
 
 ALL: tuple[Check, ...] = (
+    check_arguments,
     check_channels,
     check_contexts,
     check_recipients,
     check_unscheduled_rules,
     check_double_schedules,
+    check_arguments,
     system_checks.check_periodic_tasks,
 )
 CONTEXT_HINT = (
@@ -470,6 +473,30 @@ class TestDoubleSchedules:
         assert found(check_double_schedules) == []
 
 
+class TestArguments:
+    def test_with_mistakes_are_named_by_the_first_with_the_fix(self) -> None:
+        store("Old", args='[{"sync": {"expected_statuses": ["Complete"], "lookback": 2}, "b": 1}]')
+
+        (message,) = found(check_arguments)
+
+        assert message.id == "monitoring.W113"
+        assert message.msg == (
+            'periodic task "Old": arguments[0]["sync"]: unknown key "lookback" '
+            '(did you mean "lookback_hours"?) (and 2 more)'
+        )
+
+    def test_that_are_right_are_not_spoken_of(self) -> None:
+        store_entries("Old", {"sync": {}})
+        store("All")
+
+        assert found(check_arguments) == []
+
+    def test_of_a_disabled_periodic_task_are_left_alone(self) -> None:
+        store("Old", args='[{"sync": 1}]', enabled=False)
+
+        assert found(check_arguments) == []
+
+
 class TestAllOfThem:
     def test_are_silent_in_an_empty_installation(self) -> None:
         assert ours(databases=["default"]) == []
@@ -549,6 +576,6 @@ class TestAllOfThem:
                 told = ours(databases=["default"])
             counts.append(len(captured))
 
-        assert counts == [15, 15]
+        assert counts == [16, 16]
         assert len(told) == 6 + 1 + 1 + 6
         assert max(len(one.msg) for one in told) < 600
