@@ -164,6 +164,8 @@ class Calls:
         service = self._service(request["url"], request["incident"])
         if service is None:
             wrong = "no service understands this address; see https://appriseit.com/services/"
+            if request["url"].casefold().startswith(("http:", "https:")):
+                wrong += " (a webhook of your own that takes JSON is json:// or jsons://)"
             return {"ok": False, "refused": self.guard.refused, "wrong": wrong}
         ok = bool(request.get("only_read")) or self._notify(service, request)
         return {

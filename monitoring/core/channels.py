@@ -37,7 +37,7 @@ _FOR_NOW = frozenset(
     }
 )
 """Refusals of the 4xx kind that the same request may not meet again."""
-_SCHEME = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]{0,31})://\S")
+_SCHEME = re.compile(r"([A-Za-z0-9][A-Za-z0-9+.-]{0,31})://(\S?)")
 _SEPARATORS = re.compile(r"[/:@?&=#,;\s]+")
 _SHORTEST_SECRET = 4
 
@@ -82,13 +82,17 @@ def scheme_of(url: str) -> str:
     The address itself is in no error: it is a secret.
     """
     found = _SCHEME.match(url)
-    if found is None:
-        raise InvalidValueError(_('must be an address such as "slack://…" or "json://…"'))
-    scheme = found[1].casefold()
+    scheme = found[1].casefold() if found else ""
     if scheme in LOCAL_SCHEMES:
         raise InvalidValueError(
-            _("{scheme}:// acts on this machine instead of calling a service", scheme=scheme)
+            _(
+                "an address that begins with {scheme}:// acts on this machine instead of calling "
+                "a service",
+                scheme=scheme,
+            )
         )
+    if found is None or not found[2]:
+        raise InvalidValueError(_('must be an address such as "slack://…" or "json://…"'))
     return scheme
 
 

@@ -89,8 +89,12 @@ class TestAnAddress:
         [
             ("", "This field is required."),
             ("hooks.example.com", 'Must be an address such as "slack://…" or "json://…"'),
-            ("dbus://", 'Must be an address such as "slack://…" or "json://…"'),
-            ("syslog://x", "Syslog:// acts on this machine instead of calling a service"),
+            ("slack://", 'Must be an address such as "slack://…" or "json://…"'),
+            (
+                "syslog://x",
+                "An address that begins with syslog:// acts on this machine instead of calling a "
+                "service",
+            ),
         ],
     )
     def test_that_is_none_is_refused_at_its_field(

@@ -91,10 +91,11 @@ class TestAnAddress:
         with pytest.raises(InvalidValueError, match='must be an address such as "slack://…"'):
             scheme_of(url)
 
+    @pytest.mark.parametrize("rest", ["x", ""])
     @pytest.mark.parametrize("scheme", sorted(LOCAL_SCHEMES))
-    def test_that_acts_on_this_machine_is_refused(self, scheme: str) -> None:
+    def test_that_acts_on_this_machine_is_refused(self, scheme: str, rest: str) -> None:
         with pytest.raises(InvalidValueError, match="acts on this machine"):
-            scheme_of(f"{scheme.upper()}://x")
+            scheme_of(f"{scheme.upper()}://{rest}")
 
 
 class TestAnAnswer:

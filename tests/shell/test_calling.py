@@ -193,6 +193,11 @@ class TestAnAddressThatIsRead:
         with pytest.raises(DeliveryError, match="no service understands this address"):
             caller.read(url)
 
+    @pytest.mark.parametrize("url", ["https://hooks.example.com/x", "HTTP://hooks.example.com"])
+    def test_of_a_webhook_is_told_how_that_is_written(self, caller: Caller, url: str) -> None:
+        with pytest.raises(DeliveryError, match=r"json:// or jsons://\)"):
+            caller.read(url)
+
 
 class TestAnIncident:
     def test_at_pagerduty_is_one_for_each_of_ours_and_closed_with_it(self) -> None:
