@@ -45,3 +45,9 @@ def flaky_upload(self: "Task[..., str]") -> str:
 @shared_task(name="weekly_backup")
 def weekly_backup() -> None:
     """Never run: nothing schedules it, which is what its rule finds out."""
+
+
+@shared_task(name="refresh_dashboard")
+def refresh_dashboard() -> None:
+    """Succeed; no rule watches it, so that there is something to discover."""
+    time.sleep(1)

@@ -152,6 +152,8 @@ def test_it_alerts_within_ninety_seconds_stops_cleanly_and_continues(
     events = demo.page("/admin/monitoring/alertevent/", password[1])
     for name in ("generate_daily_report", "import_measurements", "weekly_backup"):
         assert name in events
+    proposed = demo.page("/admin/monitoring/monitorrule/discover/", password[1])
+    assert "Refresh the dashboard" in proposed
     assert f"http://localhost:{demo.port}/admin/" in first_output
     alert = message_from_bytes(
         demo.mails["[ALERT] generate_daily_report Status Check Failed"].read_bytes(),
