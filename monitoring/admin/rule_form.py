@@ -127,6 +127,7 @@ class RuleForm(_Form):
             ),
             "max_runtime_minutes": _("Running for longer is a failure. Empty: no limit."),
             "max_duration_factor": _(
+                # xgettext:no-python-format
                 "Usual is what 95 % of its last 50 completed runs did not exceed. 2: an execution "
                 "that takes more than twice that is a failure. Empty: no limit."
             ),

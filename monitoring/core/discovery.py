@@ -239,11 +239,13 @@ def _lookback_texts(
     yield (
         _("no wait for a worker is known yet")
         if delay is None
+        # xgettext:no-python-format
         else _("95 % of its runs waited at most {delay} for a worker", delay=duration(delay))
     )
     yield (
         _("no duration is known yet")
         if took is None
+        # xgettext:no-python-format
         else _("95 % of its runs took at most {took}", took=duration(took))
     )
     yield (

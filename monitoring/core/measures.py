@@ -65,6 +65,7 @@ class Pace(NamedTuple):
         pattern = _("it has been running for {took}") if self.is_running else _("it took {took}")
         took = _(pattern, took=duration(self.took))
         usual = _(
+            # xgettext:no-python-format
             "95 % of the last {count} completed runs took at most {usual}",
             count=self.samples,
             usual=duration(self.usual),
