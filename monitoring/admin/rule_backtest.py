@@ -194,8 +194,9 @@ def _rows(found: Comparison) -> list[dict[str, Any]]:
             "name": name,
             "is_known": one.covered_from is not None,
             "events": len(one.incidents),
-            "failures": len(one.incidents) - one.late_runs,
+            "failures": one.failures,
             "late_runs": one.late_runs,
+            "still_open": one.still_open,
             "messages": one.messages,
         }
         for name, one in compared_with

@@ -41,6 +41,16 @@ class Backtest:
         return sum(incident.was_a_late_run for incident in self.incidents)
 
     @property
+    def still_open(self) -> int:
+        """How many of them nothing has resolved yet, so that nobody knows how they end."""
+        return sum(incident.resolved_at is None for incident in self.incidents)
+
+    @property
+    def failures(self) -> int:
+        """How many of them are over, and were no late run."""
+        return len(self.incidents) - self.late_runs - self.still_open
+
+    @property
     def covered(self) -> timedelta:
         """How much of the time the log could answer for."""
         return self.end - self.covered_from if self.covered_from else timedelta(0)
@@ -107,12 +117,14 @@ def in_words(found: Backtest) -> Text:
             covered=days(found.covered),
             time=length,
         )
-    count, late = len(found.incidents), found.late_runs
-    said: list[str] = [_("would have opened {events} in {time}", events=events(count), time=length)]
-    if count:
+    count = events(len(found.incidents))
+    said: list[str] = [_("would have opened {events} in {time}", events=count, time=length)]
+    if found.incidents:
+        failures, late, still_open = found.failures, found.late_runs, found.still_open
         kinds = [
-            (count - late, ngettext("{count} failure", "{count} failures", count - late)),
+            (failures, ngettext("{count} failure", "{count} failures", failures)),
             (late, ngettext("{count} late run", "{count} late runs", late)),
+            (still_open, ngettext("{count} still open", "{count} still open", still_open)),
         ]
         said += [": ", joined((text for number, text in kinds if number), ", ")]
     said += ["; ", messages(found.messages)]

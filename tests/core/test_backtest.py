@@ -68,7 +68,14 @@ class TestEvents:
         (one,) = found.incidents
         assert one.verdict is VerdictKind.NO_EXECUTION
         assert one.resolved_at is None
+        assert in_words(found) == "would have opened 1 event in 2 days: 1 still open; 1 message"
         assert found.changes[-1] == (one.opened_at, VerdictKind.NO_EXECUTION)
+
+    def test_one_that_lasts_is_counted_beside_failures_and_late_runs(self) -> None:
+        found = replay(hourly(ran(20, Status.STOPPED), without={0, 1, 2, 30, 40}))
+
+        assert (found.failures, found.late_runs, found.still_open) == (1, 2, 1)
+        assert "4 events in 2 days: 1 failure, 2 late runs, 1 still open;" in in_words(found)
 
     def test_a_run_that_comes_late_is_told_from_a_failure(self) -> None:
         found = replay(hourly(ran(9.6)))

@@ -143,7 +143,7 @@ class TestTheCommand:
         assert said.splitlines() == [
             "sync rule: would have opened 1 event in 8 days: 1 failure; 2 messages",
             "  2026-03-06 12:10 to 2026-03-07 12:10 UTC: Stopped, 2 messages",
-            "never rule: would have opened 1 event in 8 days: 1 failure; 1 message",
+            "never rule: would have opened 1 event in 8 days: 1 still open; 1 message",
             "  2026-03-02 12:00 to now: No execution found, 1 message",
         ]
 

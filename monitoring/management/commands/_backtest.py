@@ -176,7 +176,9 @@ def _as_dict(found: Backtest) -> dict[str, Any]:
         "checks": found.checks,
         "unknown_checks": found.unknown_checks,
         "messages": found.messages,
+        "failures": found.failures,
         "late_runs": found.late_runs,
+        "still_open": found.still_open,
         "events": [_incident(one) for one in found.incidents],
     }
 
