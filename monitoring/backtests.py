@@ -5,18 +5,41 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitoring import judging
 from monitoring.core.backtest import Backtest, backtest, check_times
+from monitoring.core.discovery import DEFAULT_INTERVAL
 from monitoring.core.suggestion import Refusal, Suggestion, suggest
 from monitoring.core.values import Execution, Rule
+from monitoring.periodic_tasks import check_interval
 from monitoring.tasklogs.history import completed_before, past
 
 DEFAULT_DAYS = 60
-DEFAULT_EVERY = timedelta(minutes=5)
+LEAST_EVERY = timedelta(minutes=1)
+"""No more checks than one a minute are replayed, however often they come."""
 MOST_EXECUTIONS = 200_000
 """Executions that are read at most, the newest; what is older counts as not covered."""
+
+
+class Interval(NamedTuple):
+    """How much time is taken to pass between two checks."""
+
+    every: timedelta
+    is_scheduled: bool
+    """Beat has it so; else it is assumed."""
+
+
+ASSUMED = Interval(DEFAULT_INTERVAL, is_scheduled=False)
+
+
+def interval_of_checks(now: datetime, *, sees_schedules: bool = True) -> Interval:
+    """Return how often checks come as they are scheduled now; two queries, or none.
+
+    sees_schedules: whether whoever asks may know of periodic tasks. now: aware.
+    """
+    found = check_interval(now) if sees_schedules else None
+    return ASSUMED if found is None else Interval(max(found, LEAST_EVERY), is_scheduled=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +70,7 @@ def history_of(
     rule: Rule,
     now: datetime,
     days: float = DEFAULT_DAYS,
-    every: timedelta = DEFAULT_EVERY,
+    every: timedelta = DEFAULT_INTERVAL,
     *,
     most: int = MOST_EXECUTIONS,
     beside: Rule | None = None,
@@ -85,6 +108,7 @@ class Comparison:
     stored: Backtest | None
     """None: the rule is new, or nothing was changed that matters."""
     suggestion: Suggestion | Refusal
+    interval: Interval
 
 
 def compare(
@@ -92,6 +116,7 @@ def compare(
     stored: Rule | None,
     now: datetime,
     delay: timedelta | None = None,
+    interval: Interval = ASSUMED,
     *,
     days: float = DEFAULT_DAYS,
     most: int = MOST_EXECUTIONS,
@@ -103,14 +128,17 @@ def compare(
     if stored is not None and _what_matters(stored) == _what_matters(edited):
         stored = None
     is_same = stored is not None and _watched(stored) == _watched(edited)
-    history = before = history_of(edited, now, days, most=most, beside=stored if is_same else None)
+    history = before = history_of(
+        edited, now, days, interval.every, most=most, beside=stored if is_same else None
+    )
     if stored is not None and not is_same:
-        before = history_of(stored, now, days, most=most)
+        before = history_of(stored, now, days, interval.every, most=most)
     return Comparison(
         history=history,
         edited=history.replay(edited),
         stored=before.replay(stored) if stored is not None else None,
         suggestion=history.suggest(edited, delay),
+        interval=interval,
     )
 
 

@@ -239,6 +239,14 @@ def longest_check_wait(rows: Iterable[PeriodicTask], now: datetime) -> timedelta
     return week if week is not None else schedules.coming_gap(found, now)
 
 
+def check_interval(now: datetime) -> timedelta | None:
+    """Return the usual time between two checks; None: none is scheduled. Two queries. now: aware.
+
+    As discovery has it, from all periodic tasks that check, whichever rules these are asked for.
+    """
+    return schedules.usual_gap(_schedules_of(TASK_NAME, now), now)
+
+
 def wait_after(name: str, at: datetime) -> timedelta | None:
     """Return how long one periodic task waits after a run at that time; None: nobody can tell."""
     schedule = schedules.of_periodic_task(name)

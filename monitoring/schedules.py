@@ -13,7 +13,7 @@ from copy import copy
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from heapq import merge
-from itertools import islice, pairwise
+from itertools import groupby, islice, pairwise
 from statistics import median_low
 from typing import Any, NamedTuple
 
@@ -257,11 +257,13 @@ def coming_gap(schedules: Sequence[Schedule], now: datetime) -> timedelta | None
 def usual_gap(schedules: Sequence[Schedule], now: datetime) -> timedelta | None:
     """Return the time between two runs that is usual in the coming week, nights and days off apart.
 
-    None: it never runs twice. now: aware.
+    What runs at the same instant counts once. None: it never runs twice. now: aware.
     """
+    schedules = list(dict.fromkeys(schedules))
     if (often := _often(schedules, now)) is not None:
         return often
-    runs = merge(*(_runs(one, now, now + _WEEK) for one in schedules))
+    merged = merge(*(_runs(one, now, now + _WEEK) for one in schedules))
+    runs = (run for run, _same in groupby(merged))
     gaps = [later - earlier for earlier, later in pairwise(islice(runs, _MOST_USUAL))]
     return timedelta(seconds=median_low(gaps)) if gaps else coming_gap(schedules, now)
 

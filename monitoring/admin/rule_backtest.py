@@ -17,12 +17,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
+from django_celery_beat.models import PeriodicTask
 
 from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.display import duration, in_words, instant
 from monitoring.admin.picture import described, execution_address, picture, replayed
 from monitoring.admin.rule_draft import Draft, RuleDraft
-from monitoring.backtests import DEFAULT_DAYS, DEFAULT_EVERY, Comparison, compare
+from monitoring.backtests import DEFAULT_DAYS, Comparison, Interval, compare, interval_of_checks
 from monitoring.contexts import ContextError
 from monitoring.core.backtest import Backtest
 from monitoring.core.backtest import in_words as told
@@ -98,7 +99,7 @@ class RuleBacktest(RuleDraft):
         delay = _delay(request.POST.get("backtest_delay", ""))
         now = timezone.now().replace(second=0, microsecond=0)
         try:
-            found = compared(draft, now, delay)
+            found = compared(request, draft, now, delay)
         except (ContextError, InvalidValueError, TaskLogError, DatabaseError) as error:
             panel: dict[str, Any] = {"error": in_words(getattr(error, "text", str(error)))}
         else:
@@ -127,7 +128,7 @@ class RuleBacktest(RuleDraft):
                 for name, one in ((_("Edited"), edited), (_("Stored"), stored))
                 if one is not None and one.incidents
             ],
-            "every": duration(DEFAULT_EVERY),
+            "checked": _checked(request, found.interval),
             "timeline": self._timeline(draft),
             **_suggested(found.suggestion, draft.row),
         }
@@ -164,16 +165,34 @@ class RuleBacktest(RuleDraft):
 
 
 def compared(
-    draft: Draft, now: datetime, delay: timedelta | None = None, days: float = DEFAULT_DAYS
+    request: HttpRequest,
+    draft: Draft,
+    now: datetime,
+    delay: timedelta | None = None,
+    days: float = DEFAULT_DAYS,
 ) -> Comparison:
-    """Replay a draft and what is stored of it. Raises InvalidValueError as `read_instance` does."""
+    """Replay a draft and what is stored of it, as often as this user may know that is checked.
+
+    Raises InvalidValueError as `read_instance` does.
+    """
     edited, stored = _rule(draft.row), None
     if draft.stored is not None:
         try:
             stored = _rule(draft.stored)
         except InvalidValueError:
             stored = None  # what is being put right cannot be replayed
-    return compare(edited, stored, now, delay, days=days, most=MOST_EXECUTIONS)
+    interval = interval_of_checks(now, sees_schedules=may_view(request, PeriodicTask))
+    return compare(edited, stored, now, delay, interval, days=days, most=MOST_EXECUTIONS)
+
+
+def _checked(request: HttpRequest, interval: Interval) -> str:
+    """Return how often checks were taken to come, and why so often."""
+    every = duration(interval.every)
+    if interval.is_scheduled:
+        return _("As if checked every %s, as it is scheduled.") % every
+    if may_view(request, PeriodicTask):
+        return _("As if checked every %s, because no check is scheduled.") % every
+    return _("As if checked every %s.") % every
 
 
 def _rule(row: MonitorRule) -> Rule:

@@ -156,7 +156,7 @@ class RuleTimeline(RuleDraft):
         try:
             draft = self.draft(request, request.GET, request.GET.get("rule", ""))
             days = max((scale.end - scale.start) / timedelta(days=1), DEFAULT_DAYS)
-            found = None if draft.errors else compared(draft, scale.end, days=days)
+            found = None if draft.errors else compared(request, draft, scale.end, days=days)
         except (PermissionDenied, ContextError, InvalidValueError, TaskLogError):
             return []
         if found is None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.management import CommandError, call_command
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from monitoring import doors
+from monitoring import doors, periodic_tasks
 from monitoring.core.backtest import backtest
 from monitoring.core.statuses import Status
 from monitoring.core.values import Execution
@@ -141,6 +142,7 @@ class TestTheCommand:
         said = self.run(capsys, "--days", "8")
 
         assert said.splitlines() == [
+            "as if checked every 5 min, because no check is scheduled",
             "sync rule: would have opened 1 event in 8 days: 1 failure; 2 messages",
             "  2026-03-06 12:10 to 2026-03-07 12:10 UTC: Stopped, 2 messages",
             "never rule: would have opened 1 event in 8 days: 1 still open; 1 message",
@@ -180,7 +182,7 @@ class TestTheCommand:
             finish = ago(days=day) + timedelta(minutes=minutes)
             execution("sync", started=ago(days=day), finished_at=finish)
 
-        assert self.run(capsys, "--days", "3").splitlines() == [
+        assert self.run(capsys, "--days", "3").splitlines()[1:] == [
             "sync rule: would have opened 1 event in 3 days: 1 failure; 2 messages",
             "  2026-03-08 12:25 to 2026-03-09 12:10 UTC: Running, 2 messages",
         ]
@@ -206,6 +208,41 @@ class TestTheCommand:
         assert (found["rule"], found["checks"], found["messages"]) == ("sync rule", 49, 1)
         assert found["events"][0]["verdict"] == "no_execution"
 
+    def test_checks_as_often_as_beat_does(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync")
+        periodic_tasks.install(20)
+
+        assert "as if checked every 20 min, as it is scheduled" in self.run(capsys, "--days", "2")
+        (found,) = json.loads(self.run(capsys, "--days", "2", "--json"))
+        assert (found["checks"], found["every_minutes"], found["every_is"]) == (
+            145,
+            20,
+            "scheduled",
+        )
+
+    def test_checks_as_often_as_it_is_told_to(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync")
+        periodic_tasks.install(20)
+
+        said = self.run(capsys, "--days", "2", "--every", "60")
+
+        assert "as if checked every 60 min, as --every says" in said
+
+    def test_replays_no_more_than_a_check_a_minute(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync")
+        schedule = IntervalSchedule.objects.create(every=1, period="seconds")
+        PeriodicTask.objects.create(name="Often", task="monitor_task_status", interval=schedule)
+
+        (found,) = json.loads(self.run(capsys, "--days", "1", "--json"))
+
+        assert (found["checks"], found["every_minutes"]) == (1441, 1)
+
     def test_suggests_what_would_have_raised_no_false_alarm(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -214,7 +251,7 @@ class TestTheCommand:
 
         said = self.run(capsys, "--rule", "sync rule", "--suggest").splitlines()
 
-        assert said[0].startswith("sync rule: would have opened")
+        assert said[1].startswith("sync rule: would have opened")
         assert said[-4:] == [
             "  suggested: look back 25 h, alert after 1: "
             "it usually runs every 24 h, at most 40 min late",

@@ -230,9 +230,19 @@ class TestTheLargestGap:
         ([crontab("0", "8,20")], 12 * HOUR),
         ([interval(5, "minutes")], HOUR / 12),
         ([crontab("0", "0", day_of_month="1")], 31 * DAY),
+        ([interval(5, "minutes"), interval(5, "minutes")], HOUR / 12),
+        ([crontab("*/5", "*"), crontab("*/10", "*")], HOUR / 12),
         ([], None),
     ],
-    ids=["workdays", "twice a day", "interval", "monthly", "nothing"],
+    ids=[
+        "workdays",
+        "twice a day",
+        "interval",
+        "monthly",
+        "twice the same",
+        "at the same time",
+        "nothing",
+    ],
 )
 def test_the_usual_gap_leaves_nights_and_days_off_aside(
     found: list[Schedule], usual: timedelta | None

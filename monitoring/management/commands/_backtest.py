@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
-from monitoring.backtests import DEFAULT_DAYS, DEFAULT_EVERY, History, history_of
+from monitoring.backtests import DEFAULT_DAYS, History, history_of, interval_of_checks
 from monitoring.contexts import ContextError
 from monitoring.core.arguments import parse_arguments
 from monitoring.core.backtest import Backtest, in_words
@@ -25,6 +25,12 @@ MOST_DAYS = 400
 MOST_INCIDENTS = 10
 """Lines about one rule; `--json` has all."""
 _MINUTE = timedelta(minutes=1)
+_GROUNDS = {
+    "chosen": "as --every says",
+    "scheduled": "as it is scheduled",
+    "assumed": "because no check is scheduled",
+}
+"""Why so much time is taken to pass between two checks."""
 
 
 def add_subcommand(commands: Any) -> CommandParser:
@@ -41,13 +47,11 @@ def add_subcommand(commands: Any) -> CommandParser:
     parser.add_argument(
         "--days", type=int, default=DEFAULT_DAYS, help=f"how far back (default: {DEFAULT_DAYS})"
     )
-    every = DEFAULT_EVERY // _MINUTE
     parser.add_argument(
         "--every",
         type=int,
-        default=every,
         metavar="MINUTES",
-        help=f"time between checks (default: {every})",
+        help="time between checks (default: as they are scheduled; 5 if they are not)",
     )
     parser.add_argument(
         "--suggest",
@@ -66,30 +70,25 @@ def add_subcommand(commands: Any) -> CommandParser:
 
 def run(options: dict[str, Any], write: Callable[[str], object]) -> list[str]:
     """Print what each rule would have done; return why others could not be replayed."""
-    days, every = options["days"], options["every"]
-    if not 1 <= days <= MOST_DAYS:
-        raise CommandError(f"--days must be from 1 to {MOST_DAYS}, got {days}", returncode=2)
-    if every < 1:
-        raise CommandError(f"--every must be at least 1 minute, got {every}", returncode=2)
-    if (delay := options["delay"]) is not None:
-        if not 0 < delay <= MAX_LOOKBACK_HOURS:
-            raise CommandError(
-                f"--delay must be above 0 and at most {MAX_LOOKBACK_HOURS} hours, got {delay:g}",
-                returncode=2,
-            )
-        if not options["suggest"]:
-            raise CommandError("--delay needs --suggest", returncode=2)
-        delay = timedelta(hours=delay)
+    complaint = _complaint(options)
+    if complaint:
+        raise CommandError(complaint, returncode=2)
+    delay = None if options["delay"] is None else timedelta(hours=options["delay"])
     names = {"rules": options["rule"]} if options["rule"] else {}
     rule_set = select(parse_arguments((), names, ""))
     problems = list(rule_set.problems)
     told = []
-    for rule, history in _histories(rule_set, days, every * _MINUTE, problems):
+    now = timezone.now().replace(second=0, microsecond=0)
+    length, ground = _interval(options["every"], now)
+    if not options["json"]:
+        write(f"as if checked every {_long(length)}, {_GROUNDS[ground]}")
+    for rule, history in _histories(rule_set, now, options["days"], length, problems):
         found = history.replay(rule)
         suggested = history.suggest(rule, delay) if options["suggest"] else None
         if options["json"]:
             said = {"suggestion": _suggested(suggested)} if suggested else {}
-            told.append({"rule": rule.name, **_as_dict(found), **said})
+            checks = {"every_minutes": length / _MINUTE, "every_is": ground}
+            told.append({"rule": rule.name, **checks, **_as_dict(found), **said})
         else:
             write(f"{rule.name}: {in_words(found)}")
             for line in (*_lines(found), *_advice(suggested)):
@@ -99,10 +98,29 @@ def run(options: dict[str, Any], write: Callable[[str], object]) -> list[str]:
     return problems
 
 
+def _complaint(options: dict[str, Any]) -> str:
+    """Return what is wrong with the options; empty: nothing."""
+    days, every, delay = options["days"], options["every"], options["delay"]
+    if not 1 <= days <= MOST_DAYS:
+        return f"--days must be from 1 to {MOST_DAYS}, got {days}"
+    if every is not None and every < 1:
+        return f"--every must be at least 1 minute, got {every}"
+    if delay is not None and not 0 < delay <= MAX_LOOKBACK_HOURS:
+        return f"--delay must be above 0 and at most {MAX_LOOKBACK_HOURS} hours, got {delay:g}"
+    return "--delay needs --suggest" if delay is not None and not options["suggest"] else ""
+
+
+def _interval(minutes: int | None, now: datetime) -> tuple[timedelta, str]:
+    """Return how much time passes between two checks, and which of `_GROUNDS` says so."""
+    if minutes is not None:
+        return minutes * _MINUTE, "chosen"
+    every, is_scheduled = interval_of_checks(now)
+    return every, "scheduled" if is_scheduled else "assumed"
+
+
 def _histories(
-    rule_set: RuleSet, days: int, every: timedelta, problems: list[str]
+    rule_set: RuleSet, now: datetime, days: int, every: timedelta, problems: list[str]
 ) -> Iterator[tuple[Rule, History]]:
-    now = timezone.now().replace(second=0, microsecond=0)
     for batch in rule_set.batches():
         for rule in batch.rules:
             if rule.key in batch.unusable:
