@@ -49,6 +49,14 @@ def succeed(*args: object, **kwargs: object) -> str:
     return "done"
 
 
+def legacy() -> str:
+    return "still needed"
+
+
+if not os.environ.get("DOOR_LEGACY_IS_RETIRED"):
+    shared_task(name="door.legacy")(legacy)
+
+
 @shared_task(name="door.ignored")
 def ignored(key: str) -> None:
     """Leave no trace in the task log: the settings ignore its name."""
