@@ -63,7 +63,8 @@ class History:
 
     def suggest(self, rule: Rule, delay: timedelta | None = None) -> Suggestion | Refusal:
         """Suggest a window and a threshold; delay: as in `core.suggestion.suggest`."""
-        return suggest(rule, self.executions, self.checks, self.log_since, delay)
+        earlier = self.completed_before if rule.max_duration_factor is not None else ()
+        return suggest(rule, self.executions, self.checks, self.log_since, delay, earlier)
 
 
 def history_of(

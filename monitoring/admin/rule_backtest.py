@@ -235,5 +235,10 @@ def _suggested(found: Suggestion | Refusal, row: MonitorRule) -> dict[str, Any]:
         "told_after": duration(found.told_after),
         "beyond": found.beyond,
         "longest": number(round(found.longest / timedelta(hours=1), 2)),
+        "runs": found.runs,
     }
+    if row.max_duration_factor is not None and found.max_duration_factor is not None:
+        facts["factor"] = number(found.max_duration_factor)
+        facts["fits_factor"] = row.max_duration_factor == found.max_duration_factor
+        facts["slower"] = found.slower
     return {"suggestion": facts, "suggested": not fits}

@@ -30,4 +30,9 @@ def duration(took: timedelta, day: str = "") -> str:
 
 def percentile(durations: Sequence[timedelta], percent: int = PERCENT) -> timedelta:
     """Return the shortest of some durations, at least one, that so many percent do not exceed."""
-    return sorted(durations)[-(-percent * len(durations) // 100) - 1]
+    return nearest_rank(sorted(durations), percent)
+
+
+def nearest_rank(in_order: Sequence[timedelta], percent: int = PERCENT) -> timedelta:
+    """Return the same of durations that are in order, the shortest first."""
+    return in_order[-(-percent * len(in_order) // 100) - 1]

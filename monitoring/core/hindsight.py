@@ -23,6 +23,18 @@ def end_of(one: Execution) -> datetime:
     return one.started_at if one.status in FINISHED else _NEVER
 
 
+def is_over(one: Execution, now: datetime) -> bool:
+    """Say whether the log had the outcome at that time."""
+    return one.status in FINISHED and (one.finished_at is None or one.finished_at <= now)
+
+
+def as_seen(one: Execution, now: datetime) -> Execution:
+    """Return an execution as the log had it at that time."""
+    if one.finished_at is not None and one.finished_at > now:
+        return one._replace(status=Status.RUNNING, finished_at=None)
+    return one
+
+
 class Hindsight:
     """The last successes, and how much of a window had finished, at moments that go forward.
 

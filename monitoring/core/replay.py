@@ -13,10 +13,18 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from itertools import accumulate
 
-from monitoring.core.hindsight import Hindsight, end_of
+from monitoring.core.hindsight import Hindsight, as_seen, end_of, is_over
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, step
 from monitoring.core.statuses import FINISHED, Status
-from monitoring.core.values import Evidence, Execution, Rule, Verdict, VerdictKind, WhileRunning
+from monitoring.core.values import (
+    Evidence,
+    Execution,
+    Measured,
+    Rule,
+    Verdict,
+    VerdictKind,
+    WhileRunning,
+)
 from monitoring.core.verdicts import is_plainly_ok, judge
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -43,6 +51,8 @@ class Incident:
     """
     execution: Execution | None = None
     """The execution that was judged, as the log holds it today; None: there was none."""
+    measured: Measured | None = None
+    """What was too slow, or too seldom good."""
     resolved_by: Execution | None = None
     """The execution that made it fine again."""
 
@@ -93,10 +103,10 @@ class Replay:
         if self._is_settled:
             is_latest = self._judges_the_latest(latest, now)
             told = latest if is_latest else self._newest(now, running=False)
-            if told is not None and _is_over(told, now) and is_plainly_ok(self.rule, told, now):
+            if told is not None and is_over(told, now) and is_plainly_ok(self.rule, told, now):
                 self._note(VerdictKind.OK, now)
                 return self._fine_until() if is_latest else None
-        seen = latest and _as_seen(latest, now)
+        seen = latest and as_seen(latest, now)
         evidence = self._evidence(seen, now)
         found = judge(self.rule, evidence, now)
         if found.kind is VerdictKind.OK and self._is_settled:
@@ -165,7 +175,7 @@ class Replay:
 
     def _judges_the_latest(self, latest: Execution | None, now: datetime) -> bool:
         """Say whether the verdict turns on it, and not on the newest that has finished."""
-        if latest is None or _is_over(latest, now):
+        if latest is None or is_over(latest, now):
             return True
         waits = self.rule.while_running is WhileRunning.WAIT
         return not waits or self.rule.max_runtime_minutes is not None
@@ -190,9 +200,9 @@ class Replay:
             if running and self._latest_finishes[number] <= now:
                 return None  # nor does any before it run
             one = self.executions[number]
-            if not running and _is_over(one, now):
+            if not running and is_over(one, now):
                 return one
-            if running and (seen := _as_seen(one, now)).status is Status.RUNNING:
+            if running and (seen := as_seen(one, now)).status is Status.RUNNING:
                 return seen
         return None
 
@@ -228,6 +238,7 @@ class Replay:
             verdict=verdict.kind,
             current_status=verdict.current_status,
             execution=self._as_it_became(verdict.execution),
+            measured=verdict.measured[0] if verdict.kind in _MEASURED else None,
         )
         self.incidents.append(incident)
         self._open = _Open(
@@ -278,15 +289,3 @@ class Replay:
 
     def _as_it_became(self, seen: Execution | None) -> Execution | None:
         return None if seen is None else self.executions[self._number_of(seen)]
-
-
-def _is_over(one: Execution, now: datetime) -> bool:
-    """Say whether the log had the outcome at that time."""
-    return one.status in FINISHED and (one.finished_at is None or one.finished_at <= now)
-
-
-def _as_seen(one: Execution, now: datetime) -> Execution:
-    """Return an execution as the log had it at that time."""
-    if one.finished_at is not None and one.finished_at > now:
-        return one._replace(status=Status.RUNNING, finished_at=None)
-    return one

@@ -41,6 +41,14 @@ def daily(task_name: str = "hourly_data_sync", days: int = 61, **failed: str) ->
     ]
 
 
+def slow(runs: list[Any], minutes: dict[int, float]) -> None:
+    """Let the run of so many days ago take so long."""
+    for day, took in minutes.items():
+        run = runs[-day]
+        run.finished_at = run.started_at + timedelta(minutes=took)
+        run.save()
+
+
 def ask(client: Client, row: MonitorRule | None = None, **typed: Any) -> dict[str, Any]:
     address = url(MonitorRule, "backtest") + (f"?rule={row.pk}" if row else "")
     with time_machine.travel(NOW, tick=False):
@@ -282,6 +290,40 @@ class TestTheSuggestion:
 
         assert f">Use {hours} h</button>" in answer["panel"]
         assert said in text(answer)
+
+    def test_holds_runs_enough_for_a_success_rate(self, root: Client) -> None:
+        daily()
+
+        answer = ask(root, min_success_rate="90")
+
+        assert ">Use 241 h</button>" in answer["panel"]
+        said = "It holds 10 runs, so that one failure alone is no low success rate."
+        assert said in text(answer)
+        assert "low success rate" not in text(ask(root))
+
+    def test_fills_the_limit_on_durations(self, root: Client) -> None:
+        slow(daily(), {3: 19, 5: 40})
+
+        answer = ask(root, max_duration_factor="1.5")
+
+        assert 'data-max_duration_factor="2">Use 2 times</button>' in answer["panel"]
+        assert (
+            "2 times what is usual is the lowest limit on its duration without a false alarm. "
+            "One run took more than three times what is usual: that stays an alert."
+        ) in text(answer)
+
+    def test_needs_no_button_where_the_rule_has_that_limit(self, root: Client) -> None:
+        slow(daily(), {3: 19})
+
+        answer = ask(root, max_duration_factor="2", lookback_hours="24")
+
+        assert "<button" not in answer["panel"]
+        assert "2 times what is usual is the lowest limit" in text(answer)
+
+    def test_says_nothing_of_a_limit_that_the_rule_has_not(self, root: Client) -> None:
+        slow(daily(), {3: 19})
+
+        assert "times what is usual" not in text(ask(root))
 
     def test_says_why_there_is_none(self, root: Client) -> None:
         daily(days=5)

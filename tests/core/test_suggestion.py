@@ -21,8 +21,8 @@ from monitoring.core.suggestion import (
     Suggestion,
     false_alarms,
     suggest,
-    window_step,
 )
+from monitoring.core.tolerance import window_step
 from monitoring.core.values import Execution, WhileRunning
 from tests.core.building import NOW, ago, execution, stored_rule
 

@@ -252,10 +252,12 @@ class TestTheCommand:
         said = self.run(capsys, "--rule", "sync rule", "--suggest").splitlines()
 
         assert said[1].startswith("sync rule: would have opened")
-        assert said[-4:] == [
+        assert said[-5:] == [
             "  suggested: look back 25 h, alert after 1: "
             "it usually runs every 24 h, at most 40 min late",
             "    a missing run is told of within 65 min",
+            "    a duration of 1.25 times the usual is a limit without a false alarm; "
+            "0 runs took longer",
             "    1 of 58 gaps were longer than 25 h",
             "    with it: would have opened 1 event in 60 days: 1 late run; 2 messages",
         ]
@@ -275,6 +277,19 @@ class TestTheCommand:
 
         assert found["suggestion"]["lookback_hours"] == 24
         assert found["suggestion"]["longer_gaps"] == 4
+
+    def test_suggests_for_what_a_rule_measures(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.daily(without=20, late=0)
+        rule("sync", lookback_hours=24, min_success_rate=80, max_duration_factor=1.5)
+
+        said = self.run(capsys, "--suggest")
+        (found,) = json.loads(self.run(capsys, "--suggest", "--json"))
+
+        assert "suggested: look back 121 h" in said
+        assert "it holds 5 runs, so that one failure is no low success rate" in said
+        suggestion = found["suggestion"]
+        assert (suggestion["runs_in_window"], suggestion["max_duration_factor"]) == (5, 1.25)
+        assert suggestion["slower_runs"] == 0
 
     def test_says_why_nothing_can_be_suggested(self, capsys: pytest.CaptureFixture[str]) -> None:
         rule("sync")

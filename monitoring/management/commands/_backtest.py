@@ -156,6 +156,13 @@ def _advice(found: Suggestion | Refusal | None) -> Iterator[str]:
             f"it usually runs every {_long(found.usual)}, at most {_long(found.latest)} late"
         )
         yield f"  a missing run is told of within {_long(found.told_after)}"
+        if found.runs:
+            yield f"  it holds {found.runs} runs, so that one failure is no low success rate"
+        if found.max_duration_factor:
+            yield (
+                f"  a duration of {number(found.max_duration_factor)} times the usual is a limit "
+                f"without a false alarm; {found.slower} runs took longer"
+            )
         if found.beyond:
             yield f"  {found.beyond} of {found.gaps} gaps were longer than {_long(found.longest)}"
         yield f"  with it: {in_words(found.backtest)}"
@@ -172,6 +179,9 @@ def _suggested(found: Suggestion | Refusal) -> dict[str, Any]:
     return {
         "lookback_hours": found.lookback_hours,
         "alert_after": found.alert_after,
+        "max_duration_factor": found.max_duration_factor,
+        "slower_runs": found.slower,
+        "runs_in_window": found.runs,
         "usual_hours": _hours(found.usual),
         "delay_hours": _hours(found.delay),
         "latest_hours": _hours(found.latest),

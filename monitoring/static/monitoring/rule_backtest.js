@@ -66,11 +66,12 @@
         if (!button) {
             return;
         }
-        for (const name of ["alert_after", "lookback_hours"]) {
+        const {dataset} = button;
+        for (const name of Object.keys(dataset)) {
             const input = form.elements[name];
-            input.value = button.dataset[name];
+            input.value = dataset[name];
             input.dispatchEvent(new Event("input", {bubbles: true}));
         }
-        form.elements.lookback_hours.focus();
+        form.elements[Object.keys(dataset)[0]].focus();
     });
 }

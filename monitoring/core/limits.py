@@ -1,0 +1,118 @@
+"""Which limits on durations and successes a history bears, and how many runs these take."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from math import ceil, inf
+from typing import NamedTuple
+
+from monitoring.core.durations import nearest_rank
+from monitoring.core.measures import (
+    FEWEST_FINISHED,
+    FEWEST_SAMPLES,
+    LEAST_LIMIT,
+    SAMPLES,
+)
+from monitoring.core.statuses import Status
+from monitoring.core.values import Execution
+
+MOST_FACTOR = 3.0
+"""What takes longer than so many times what is usual is news, however seldom it does."""
+FACTOR_STEP = 0.25
+LEAST_FACTOR = 1.25
+_ROUNDING = 1e-6
+"""What a share in percent may be off as a float."""
+
+
+def runs_needed(min_success_rate: float) -> int:
+    """Return how many runs a window must hold for one that fails to be no too great a share.
+
+    A rule that wants all of them to end well wants to be told of each that does not: then as many
+    as it takes to judge at all.
+    """
+    allowed = 100 - min_success_rate
+    if allowed <= _ROUNDING:
+        return FEWEST_FINISHED
+    return max(FEWEST_FINISHED, ceil(100 / allowed - _ROUNDING))
+
+
+def longest_stretch(
+    executions: Sequence[Execution], runs: int, limit: timedelta
+) -> timedelta | None:
+    """Return the longest time from a start until as many runs and one more had ended.
+
+    A window as long always holds so many that have ended. executions: by start. limit: longer gaps
+    and runs are out of the ordinary, and what they interrupt does not count. None: so many never
+    followed each other.
+    """
+    longest: timedelta | None = None
+    for stretch in _stretches(executions, limit):
+        for (start, _end), (_start, end) in zip(stretch, stretch[runs:], strict=False):
+            longest = end - start if longest is None else max(longest, end - start)
+    return longest
+
+
+def _stretches(
+    executions: Iterable[Execution], limit: timedelta
+) -> Iterator[list[tuple[datetime, datetime]]]:
+    """Yield runs in a row as start and end; no end lies before that of an earlier run."""
+    stretch: list[tuple[datetime, datetime]] = []
+    for one in executions:
+        start, end = one.started_at, one.finished_at
+        is_ordinary = end is not None and end - start <= limit
+        if stretch and (not is_ordinary or start - stretch[-1][0] > limit):
+            yield stretch
+            stretch = []
+        if end is not None and is_ordinary:
+            stretch.append((start, max(end, stretch[-1][1]) if stretch else end))
+    yield stretch
+
+
+class Factor(NamedTuple):
+    """How many times what is usual the runs of a history took."""
+
+    least: float
+    """The smallest limit that none exceeded, less those that are news."""
+    slower: int
+    """How many took longer than `MOST_FACTOR` times that."""
+    judged: int
+
+
+def least_factor(executions: Sequence[Execution], earlier: Sequence[Execution]) -> Factor | None:
+    """Return which limit on the duration a history bears; None: too few runs to say.
+
+    executions: by start. earlier: by start, what completed before these; only says what is usual.
+    """
+    first = executions[0].started_at if executions else None
+    ratios = [ratio for at, ratio in _ratios([*earlier, *executions]) if first and at >= first]
+    if not ratios:
+        return None
+    ordinary = [ratio for ratio in ratios if ratio <= MOST_FACTOR]
+    steps = ceil(max(ordinary, default=0) / FACTOR_STEP)
+    least = min(max(steps * FACTOR_STEP, LEAST_FACTOR), MOST_FACTOR)
+    return Factor(least=least, slower=len(ratios) - len(ordinary), judged=len(ratios))
+
+
+def _ratios(executions: Iterable[Execution]) -> Iterator[tuple[datetime, float]]:
+    """Yield of each completed run when it started and how many times the usual it took."""
+    samples: deque[timedelta] = deque()
+    in_order: list[timedelta] = []
+    for one in executions:
+        if one.status is not Status.COMPLETED or one.finished_at is None:
+            continue
+        took = max(one.finished_at - one.started_at, timedelta(0))
+        if len(samples) >= FEWEST_SAMPLES:
+            yield one.started_at, _ratio(took, nearest_rank(in_order))
+        if len(samples) == SAMPLES:
+            del in_order[bisect_left(in_order, samples.popleft())]
+        samples.append(took)
+        insort(in_order, took)
+
+
+def _ratio(took: timedelta, usual: timedelta) -> float:
+    if took <= LEAST_LIMIT:
+        return 0.0
+    return took / usual if usual else inf
