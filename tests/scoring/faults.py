@@ -74,6 +74,9 @@ FAULTS = {
     "the worker did not know it": _fault(
         "missed", "not_registered", error=f"NotRegistered: the worker {WORKER} knows no such task"
     ),
+    "its code was retired, its schedule was not": _fault(
+        "retired", "not_registered", error=f"NotRegistered: the worker {WORKER} knows no such task"
+    ),
     "its message expired": _fault("missed", "cancelled", status=Status.CANCELLED, error="expired"),
     "its message was revoked": _fault(
         "missed", "cancelled", status=Status.CANCELLED, error="revoked"
@@ -268,7 +271,7 @@ def _faults(told: Told) -> Iterator[tuple[int, str]]:
     """Yield what was wrong with each wrong run; those of one kind in a row share it."""
     chance = Random(told.schedule.name)
     left = {}
-    for kind in ("failed", "missed", "hung", "outage"):
+    for kind in ("failed", "missed", "hung", "outage", "retired"):
         names = [name for name, fault in FAULTS.items() if fault.kind == kind]
         left[kind] = cycle(chance.sample(names, len(names)))
     before: tuple[int, str, str] | None = None
