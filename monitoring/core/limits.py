@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from math import ceil, inf
+from math import ceil, inf, log
+from statistics import median
 from typing import NamedTuple
 
 from monitoring.core.durations import nearest_rank
@@ -16,27 +17,52 @@ from monitoring.core.measures import (
     LEAST_LIMIT,
     SAMPLES,
 )
-from monitoring.core.statuses import Status
+from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Execution
 
 MOST_FACTOR = 3.0
 """What takes longer than so many times what is usual is news, however seldom it does."""
 FACTOR_STEP = 0.25
 LEAST_FACTOR = 1.25
-_ROUNDING = 1e-6
-"""What a share in percent may be off as a float."""
+_PARTS = 12
+"""Of a history, to tell how often a task usually fails."""
+_ROUNDING = 1e-8
+"""What a share may be off as a float."""
 
 
-def runs_needed(min_success_rate: float) -> int:
-    """Return how many runs a window must hold for one that fails to be no too great a share.
+def usual_failures(executions: Sequence[Execution], expected: Collection[Status]) -> float:
+    """Return the share of the finished that usually do not end as expected, from 0 to 1.
 
-    A rule that wants all of them to end well wants to be told of each that does not: then as many
-    as it takes to judge at all.
+    The median of as many parts of the history, so that a time in which all failed is not usual.
     """
-    allowed = 100 - min_success_rate
+    bad = [one.status not in expected for one in executions if one.status in FINISHED]
+    parts = max(min(_PARTS, len(bad) // FEWEST_FINISHED), 1)
+    size = len(bad) // parts
+    shares = [sum(bad[n * size : (n + 1) * size]) / size for n in range(parts) if size]
+    return median(shares) if shares else 0.0
+
+
+def runs_needed(min_success_rate: float, failures: float = 0.0, runs: int = 1) -> int | None:
+    """Return how many runs a window must hold for what usually fails to be no too great a share.
+
+    failures: the share that usually does. runs: of the history; by chance alone, not even one of
+    as many windows should hold too many failures. One that fails is never too great a share. A rule
+    that wants all runs to end well wants to be told of each that does not: then as many as it takes
+    to judge at all. None: too many fail, whatever a window holds.
+    Source: the bound of Chernoff and Hoeffding on the tail of a binomial distribution.
+    """
+    allowed = 1 - min_success_rate / 100
     if allowed <= _ROUNDING:
         return FEWEST_FINISHED
-    return max(FEWEST_FINISHED, ceil(100 / allowed - _ROUNDING))
+    if failures >= allowed:
+        return None
+    needed = 1 / allowed - _ROUNDING
+    if failures > 0:
+        good = 1 - allowed
+        apart = allowed * log(allowed / failures)
+        apart += good * log(good / (1 - failures)) if good > 0 else 0
+        needed = max(needed, log(max(runs, 1)) / apart)
+    return max(FEWEST_FINISHED, ceil(needed))
 
 
 def longest_stretch(

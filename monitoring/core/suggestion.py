@@ -3,9 +3,9 @@
 A run may come late. What is a false alarm depends on how long one is willing to wait for the news:
 a run that comes within the chosen delay after it was usually due was merely late, one that comes
 later should be told of. Likewise, a run that takes a little longer than usual is no news, nor is a
-share of successes that one failure spoils because the window holds too few other runs. The usual
-time between two runs is the upper quartile of the gaps between starts, or a longer gap that repeats
-from week to week, such as a night or a weekend.
+share of successes that no more failures than usual have spoilt, because the window holds too few
+runs. The usual time between two runs is the upper quartile of the gaps between starts, or a longer
+gap that repeats from week to week, such as a night or a weekend.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Reason(StrEnum):
     TOO_FEW = "too_few"
     NO_RHYTHM = "no_rhythm"
     NO_USUAL_DURATION = "no_usual_duration"
+    FAILS_ANYWAY = "fails_anyway"
+    """More of its runs usually fail than the rule's success rate allows."""
     IN_PROGRESS = "in_progress"
     """Executions are judged while they run, and no threshold lets them come to their end."""
 
@@ -78,8 +80,8 @@ class Suggestion:
     """How many of them were longer than that."""
     slower: int
     """How many took longer than any limit on durations allows that is suggested."""
-    runs: int | None
-    """How many runs the window holds, because the rule wants a success rate; None: it does not."""
+    runs: int
+    """How many runs the window holds, because the rule wants a success rate; 0: it does not."""
     backtest: Backtest
     """What a rule with this window and threshold would have done."""
 
@@ -100,9 +102,9 @@ def suggest(
     completed before the executions, where the rule limits durations.
 
     It would have raised none whenever the checks had come; with a window that is one `window_step`
-    shorter, checks at an unlucky time would have, or one failure would have been too great a share
-    for the rule's success rate. The threshold is above 1 only if executions are judged while they
-    run. Where the rule limits durations, a limit that raises none is suggested with it.
+    shorter, checks at an unlucky time would have, or what usually fails could have been too great
+    a share for the rule's success rate. The threshold is above 1 only if executions are judged
+    while they run. Where the rule limits durations, a limit that raises none is suggested with it.
     Raises ValueError if delay is not above 0.
     """
     if delay is not None and delay <= timedelta(0):
@@ -137,7 +139,7 @@ def suggest(
         gaps=len(history.gaps),
         beyond=history.beyond,
         slower=factor.slower if factor else 0,
-        runs=history.runs,
+        runs=history.runs or 0,
         backtest=found,
     )
 
@@ -176,16 +178,34 @@ def _refusal(history: Tolerance, log_since: datetime | None) -> Refusal | None:
     if history.beyond > max(MOST_BEYOND, len(history.gaps) // 50):
         text = _("no steady rhythm: {beyond} of {gaps} gaps are unusually long", **counted)
         return Refusal(reason=Reason.NO_RHYTHM, text=text)
-    if history.stretch is None:
-        counts = {"runs": len(history.starts), "least": (history.runs or 0) + 1}
-        text = _(
-            "only {runs} runs in the history: its success rate takes {least} in a row", **counts
-        )
-        return Refusal(reason=Reason.TOO_FEW, text=text)
+    if (refusal := _refused_share(history)) is not None:
+        return refusal
     slow = sum(held > history.delay for held in history.held)
     if slow > max(MOST_BEYOND, len(history.starts) // 50):
         text = _("{slow} runs took too long to be told from those that hang", slow=slow)
         return Refusal(reason=Reason.IN_PROGRESS, text=text)
+    return None
+
+
+def _refused_share(history: Tolerance) -> Refusal | None:
+    """Return why no window bears the success rate that the rule wants, or None."""
+    if history.runs is None:
+        shares = {
+            "share": f"{100 * (1 - history.failures):.3g}",
+            "wanted": f"{history.rule.min_success_rate:g}",
+        }
+        text = _(
+            # xgettext:no-python-format
+            "usually {share} % of its runs end as expected, the rule wants {wanted} %",
+            **shares,
+        )
+        return Refusal(reason=Reason.FAILS_ANYWAY, text=text)
+    if history.stretch is None:
+        counts = {"runs": len(history.starts), "least": history.runs + 1}
+        text = _(
+            "only {runs} runs in the history: its success rate takes {least} in a row", **counts
+        )
+        return Refusal(reason=Reason.TOO_FEW, text=text)
     return None
 
 

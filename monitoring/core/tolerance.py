@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import pairwise
 
-from monitoring.core.limits import MOST_FACTOR, longest_stretch, runs_needed
+from monitoring.core.limits import MOST_FACTOR, longest_stretch, runs_needed, usual_failures
 from monitoring.core.measures import Pace, SuccessRate
 from monitoring.core.replay import Incident
 from monitoring.core.rhythm import room, usual_gap
@@ -63,16 +63,21 @@ class Tolerance:
         """Return the smallest that lets executions end which are judged while they run."""
         return 1 + -(-self.longest_held // self.every)
 
-    @property
+    @cached_property
+    def failures(self) -> float:
+        """The share of its runs that usually do not end as expected, from 0 to 1."""
+        return usual_failures(self.executions, self.rule.expected_statuses)
+
+    @cached_property
     def runs(self) -> int | None:
-        """How many runs a window must hold for the success rate; None: that is not measured."""
+        """How many runs a window must hold for the success rate; None: no number is enough."""
         wanted = self.rule.min_success_rate
-        return None if wanted is None else runs_needed(wanted)
+        return 0 if wanted is None else runs_needed(wanted, self.failures, len(self.starts))
 
     @cached_property
     def stretch(self) -> timedelta | None:
         """How long so many runs may take, from start to end; None: so many never came in a row."""
-        if self.runs is None:
+        if not self.runs:
             return timedelta(0)
         return longest_stretch(self.executions, self.runs, self.limit)
 

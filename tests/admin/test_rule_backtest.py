@@ -297,7 +297,7 @@ class TestTheSuggestion:
         answer = ask(root, min_success_rate="90")
 
         assert ">Use 241 h</button>" in answer["panel"]
-        said = "It holds 10 runs, so that one failure alone is no low success rate."
+        said = "It holds 10 runs, so that failing as often as usual is no low success rate."
         assert said in text(answer)
         assert "low success rate" not in text(ask(root))
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import comb, floor
 
 import pytest
 
-from monitoring.core.limits import Factor, least_factor, longest_stretch, runs_needed
+from monitoring.core.limits import (
+    Factor,
+    least_factor,
+    longest_stretch,
+    runs_needed,
+    usual_failures,
+)
 from monitoring.core.statuses import Status
 from monitoring.core.values import Execution
 from tests.core.building import ago, execution
@@ -36,7 +43,50 @@ class TestTheRunsOfAWindow:
         assert runs_needed(wanted) == runs
 
     def test_are_as_many_as_it_takes_to_judge_where_none_may_fail(self) -> None:
-        assert runs_needed(100) == 5
+        assert runs_needed(100) == runs_needed(100, failures=0.1) == 5
+
+    @pytest.mark.parametrize(
+        ("wanted", "failures"), [(85, 0.02), (90, 0.05), (50, 0.3), (97, 0.01)]
+    )
+    def test_are_as_many_as_seldom_hold_too_many_failures_by_chance(
+        self, wanted: float, failures: float
+    ) -> None:
+        history = 2000
+        runs = runs_needed(wanted, failures, history)
+
+        assert runs is not None
+        most = floor(runs * (100 - wanted) / 100)
+        tail = 1 - sum(
+            comb(runs, bad) * failures**bad * (1 - failures) ** (runs - bad)
+            for bad in range(most + 1)
+        )
+        assert 0.02 / history < tail < 1 / history
+
+    def test_are_never_enough_where_more_fail_anyway(self) -> None:
+        assert runs_needed(90, failures=0.1) is None
+
+
+class TestTheUsualFailures:
+    def test_are_their_share_of_the_finished(self) -> None:
+        runs = hourly(*[6] * 120)
+        runs = [
+            one._replace(status=Status.STOPPED) if number % 5 == 0 else one
+            for number, one in enumerate(runs)
+        ]
+
+        assert usual_failures(runs, {Status.COMPLETED}) == 0.2
+        assert usual_failures(runs, {Status.COMPLETED, Status.STOPPED}) == 0
+
+    def test_are_not_those_of_a_bad_time(self) -> None:
+        bad = hourly(*[6] * 20, status=Status.STOPPED)
+
+        assert usual_failures([*hourly(*[6] * 100), *bad], {Status.COMPLETED}) == 0
+
+    def test_of_few_runs_are_those_of_all(self) -> None:
+        runs = [*hourly(*[6] * 6), *hourly(6, 6, status=Status.STOPPED)]
+
+        assert usual_failures(runs, {Status.COMPLETED}) == 0.25
+        assert usual_failures([], {Status.COMPLETED}) == 0
 
 
 class TestTheStretch:

@@ -108,6 +108,19 @@ class TestWithASuccessRate:
         assert found.reason is Reason.TOO_FEW
         assert found.text == "only 29 runs in the history: its success rate takes 101 in a row"
 
+    def test_of_a_task_that_fails_now_and_then_the_window_holds_more_runs(self) -> None:
+        failed = range(0, 720, 50)
+
+        found = suggested(history(HOUR, failed=failed), min_success_rate=85)
+
+        assert found.runs > 30
+
+    def test_nothing_is_suggested_if_more_fail_anyway(self) -> None:
+        found = refused(history(HOUR, failed=range(0, 720, 4)), min_success_rate=85)
+
+        assert found.reason is Reason.FAILS_ANYWAY
+        assert found.text == "usually 75 % of its runs end as expected, the rule wants 85 %"
+
     def test_an_outage_makes_no_window_longer(self) -> None:
         runs = history(HOUR)
 
@@ -174,7 +187,7 @@ def any_history(seed: int) -> list[Execution]:
     chance = Random(seed)
     runs, at = [], BEGIN
     for number in range(130):
-        is_slow, fails = chance.random() < 0.05, chance.random() < 0.05
+        is_slow, fails = chance.random() < 0.05, chance.random() < 0.02
         took = chance.randint(6, 9) if is_slow else chance.choice((2, 3))
         status = Status.STOPPED if fails else Status.COMPLETED
         runs.append(execution(status, at, pk=number, finished_at=at + took * UNIT))

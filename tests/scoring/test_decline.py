@@ -23,8 +23,6 @@ pytestmark = [pytest.mark.matrix, pytest.mark.xdist_group("scoring")]
 
 WANTED = 85
 """Percent of the runs that must end well, where a rule wants that."""
-HOURS_FOR_A_SHARE = 6
-"""Of a task that fails now and then: a window that holds 36 of its runs."""
 CHECKS_IN_A_ROW = 3
 """No single failed run of that task is the newest for so long."""
 
@@ -43,28 +41,36 @@ def patient(_past: Past, rule: Rule) -> Rule:
     return replace(rule, alert_after=CHECKS_IN_A_ROW)
 
 
+def suggested(past: Past, **limits: float) -> Suggestion | None:
+    rule = replace(rule_of(past, 1), **limits)
+    checks = list(check_times(past.start, past.now, EVERY))
+    found = suggest(rule, past.executions, checks, past.start)
+    return found if isinstance(found, Suggestion) else None
+
+
 def limited_duration(past: Past, rule: Rule) -> Rule:
     """Take the limit on durations that is suggested, and keep the one it has if none is."""
-    checks = list(check_times(past.start, past.now, EVERY))
-    found = suggest(rule_of(past, 1), past.executions, checks, past.start)
-    suggested = found.max_duration_factor if isinstance(found, Suggestion) else None
     stands = past.rule and past.rule.max_duration_factor
-    return replace(rule, max_duration_factor=suggested or stands)
+    found = suggested(past)
+    return replace(rule, max_duration_factor=found.max_duration_factor if found else stands)
 
 
 def limited_share(past: Past, rule: Rule) -> Rule:
-    rule = patient(past, rule)
-    return replace(rule, min_success_rate=WANTED, lookback_hours=HOURS_FOR_A_SHARE)
+    """Take the window that is suggested for a success rate, and the discovered one if none is."""
+    found = suggested(past, min_success_rate=WANTED)
+    hours = found.lookback_hours if found else rule.lookback_hours
+    return replace(patient(past, rule), min_success_rate=WANTED, lookback_hours=hours)
 
 
-DURATION, SHARE = "`max_duration_factor` as suggested", f"`min_success_rate` {WANTED}"
+DURATION = "`max_duration_factor` as suggested"
 PATIENT = f"alert after {CHECKS_IN_A_ROW}"
+SHARE = f"{PATIENT}, `min_success_rate` {WANTED}, window as suggested"
 RULES: dict[str, dict[str, Scorer]] = {
     "slower": {"as discovered": discovery, DURATION: changed(limited_duration)},
     "failing": {
         "as discovered": discovery,
         PATIENT: changed(patient),
-        f"{PATIENT}, {SHARE}, {HOURS_FOR_A_SHARE} h": changed(limited_share),
+        SHARE: changed(limited_share),
     },
     "retired": {"as discovered": discovery, DURATION: changed(limited_duration)},
 }
@@ -142,7 +148,7 @@ def test_a_share_tells_of_more_failures_and_not_of_each(outcomes: Outcomes) -> N
     at_once, by_patience, by_share = outcomes["failing"].values()
 
     assert (by_share.missed, by_share.wrong) == (0, 0)
-    assert by_share.events <= 2 * by_share.known < by_patience.events < at_once.events
+    assert by_share.events == by_share.known < by_patience.events < at_once.events
     assert median(by_share.delays) < median(by_patience.delays)
 
 

@@ -286,7 +286,7 @@ class TestTheCommand:
         (found,) = json.loads(self.run(capsys, "--suggest", "--json"))
 
         assert "suggested: look back 121 h" in said
-        assert "it holds 5 runs, so that one failure is no low success rate" in said
+        assert "it holds 5 runs, so that what usually fails is no low success rate" in said
         suggestion = found["suggestion"]
         assert (suggestion["runs_in_window"], suggestion["max_duration_factor"]) == (5, 1.25)
         assert suggestion["slower_runs"] == 0

@@ -157,7 +157,7 @@ def _advice(found: Suggestion | Refusal | None) -> Iterator[str]:
         )
         yield f"  a missing run is told of within {_long(found.told_after)}"
         if found.runs:
-            yield f"  it holds {found.runs} runs, so that one failure is no low success rate"
+            yield f"  it holds {found.runs} runs, so that what usually fails is no low success rate"
         if found.max_duration_factor:
             yield (
                 f"  a duration of {number(found.max_duration_factor)} times the usual is a limit "
