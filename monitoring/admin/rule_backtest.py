@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -120,7 +120,6 @@ class RuleBacktest(RuleDraft):
             "left_out_before": instant(found.history.left_out_before),
             "most": MOST_EXECUTIONS,
             "is_cut": found.history.left_out_before is not None,
-            "rows": _rows(found),
             "stored": stored,
             "picture": picture(lanes, scale, _LEFT) if any(bars for _name, bars in lanes) else None,
             "lists": [
@@ -130,6 +129,7 @@ class RuleBacktest(RuleDraft):
             ],
             "checked": _checked(request, found.interval),
             "timeline": self._timeline(draft),
+            **_counts(found),
             **_suggested(found.suggestion, draft.row),
         }
 
@@ -187,12 +187,12 @@ def compared(
 
 def _checked(request: HttpRequest, interval: Interval) -> str:
     """Return how often checks were taken to come, and why so often."""
-    every = duration(interval.every)
+    every = {"every": duration(interval.every)}
     if interval.is_scheduled:
-        return _("As if checked every %s, as it is scheduled.") % every
+        return _("As if checked every %(every)s, as it is scheduled.") % every
     if may_view(request, PeriodicTask):
-        return _("As if checked every %s, because no check is scheduled.") % every
-    return _("As if checked every %s.") % every
+        return _("As if checked every %(every)s, because no check is scheduled.") % every
+    return _("As if checked every %(every)s.") % every
 
 
 def _rule(row: MonitorRule) -> Rule:
@@ -203,24 +203,26 @@ def _delay(typed: str) -> timedelta | None:
     return timedelta(hours=float(typed)) if typed and typed in DELAYS else None
 
 
-def _rows(found: Comparison) -> list[dict[str, Any]]:
+def _counts(found: Comparison) -> dict[str, Any]:
     """Return the counts side by side; what the log cannot tell is None, never 0."""
     compared_with = [(_("Edited"), found.edited), (_("Stored"), found.stored)]
     if isinstance(found.suggestion, Suggestion):
         compared_with.append((_("Suggested"), found.suggestion.backtest))
-    return [
-        {
-            "name": name,
-            "is_known": one.covered_from is not None,
-            "events": len(one.incidents),
-            "failures": one.failures,
-            "late_runs": one.late_runs,
-            "still_open": one.still_open,
-            "messages": one.messages,
-        }
-        for name, one in compared_with
-        if one is not None
+    columns = [(name, one) for name, one in compared_with if one is not None]
+    counted: list[tuple[str, Callable[[Backtest], int]]] = [
+        (_("Events"), lambda one: len(one.incidents)),
+        (_("Failures"), lambda one: one.failures),
+        (_("Late runs"), lambda one: one.late_runs),
+        (_("Still open"), lambda one: one.still_open),
+        (_("Messages"), lambda one: one.messages),
     ]
+    return {
+        "columns": [name for name, _one in columns],
+        "counts": [
+            (label, [count(one) if one.covered_from else None for _name, one in columns])
+            for label, count in counted
+        ],
+    }
 
 
 def _suggested(found: Suggestion | Refusal, row: MonitorRule) -> dict[str, Any]:

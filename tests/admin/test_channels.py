@@ -327,7 +327,7 @@ class TestTheFormOfARule:
 
         answer = root.post(url(MonitorRule, "preview"), self.FORM | {"channels": ["ops"]})
 
-        assert "<dd>ops</dd>" in answer.json()["panel"]
+        assert "<dt>Messages go to</dt><dd>ops</dd>" in answer.json()["panel"]
 
 
 class TestWithoutThePackages:

@@ -64,9 +64,13 @@ def text(answer: dict[str, Any]) -> str:
 
 
 def compared(answer: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the table of counts, by the name of its row."""
-    rows = re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', answer["panel"])
-    return {name: re.findall(r"<td[^>]*>(.*?)</td>", cells) for name, cells in rows}
+    """Return the table of counts, by the name of its column."""
+    names = re.findall(r'<th scope="col">(.*?)</th>', answer["panel"])
+    rows = re.findall(r'<th scope="row">.*?</th>(.*?)</tr>', answer["panel"])
+    cells = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in rows]
+    return {
+        name: list(column) for name, column in zip(names, zip(*cells, strict=True), strict=True)
+    }
 
 
 class TestTheWords:
@@ -137,6 +141,14 @@ class TestTheStoredRule:
             "Suggested": ["0", "0", "0", "0", "0"],
         }
         assert answer["panel"].count('class="monitoring-axis"') == 2
+
+    def test_is_told_of_with_no_number_where_the_log_holds_nothing(self, root: Client) -> None:
+        row = rule("hourly_data_sync", name="Data is synchronised", lookback_hours=25)
+
+        panel = ask(root, row, lookback_hours="20")["panel"]
+
+        assert panel.count('<td rowspan="5">cannot be told</td>') == 2
+        assert "<td>" not in panel.replace("<td></td>", "")
 
     def test_is_not_replayed_if_nothing_that_matters_was_changed(self, root: Client) -> None:
         daily()
