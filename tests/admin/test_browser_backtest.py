@@ -58,6 +58,12 @@ def test_follows_what_is_typed_and_fills_in_the_suggestion(
     expect(window).to_have_value("25")
     expect(panel).to_contain_text("This is the shortest window without a false alarm")
     expect(panel.get_by_role("button", name="Use")).to_have_count(0)
+    factor = page.get_by_label("Slow from, times the usual:")
+    factor.fill("3")
+    panel.get_by_role("button", name="Use 1.25 times").click()
+    expect(factor).to_have_value("1.25")
+    expect(factor).to_be_focused()
+    expect(panel.get_by_role("button", name="Use")).to_have_count(0)
     panel.get_by_label("A run may come later than usual by").select_option("15 minutes")
     expect(panel).to_contain_text("4 times nothing ran for longer than 24.3 h")
     assert MonitorRule.objects.get().lookback_hours == 26
