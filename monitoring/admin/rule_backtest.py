@@ -41,7 +41,7 @@ MOST_EXECUTIONS = 30_000
 MOST_LISTED = 10
 """Events in a list, and in one lane of the picture many more; the timeline has all."""
 _MOST_DRAWN = 200
-_WIDTH, _LEFT = 350, 70
+_WIDTH, _LEFT = 250, 70
 _LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 DELAYS: Mapping[str, Any] = {

@@ -50,6 +50,7 @@ IS_STILL = """async () => {
     );
     await Promise.all(ending.map(one => one.finished.catch(() => {})));
 }"""
+NOTHING_IS_BUSY = "() => !document.querySelector('[aria-busy]')"
 AXE_IS_DONE = "axe is done"
 
 
@@ -126,7 +127,7 @@ def shoot(page: Page, name: str) -> None:
     if not os.environ.get("SCREENSHOTS"):
         return
     SCREENSHOTS.mkdir(exist_ok=True)
-    page.wait_for_load_state("networkidle")
+    at_rest(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         for width, pixels in WIDTHS.items():
@@ -138,6 +139,15 @@ def shoot(page: Page, name: str) -> None:
             page.screenshot(path=SCREENSHOTS / f"{name}-{scheme}-{width}.png", full_page=True)
     page.emulate_media(color_scheme="light")
     page.set_viewport_size({"width": 1280, "height": 800})
+
+
+def at_rest(page: Page) -> None:
+    """Wait until a page has loaded and nothing in it is being looked up.
+
+    Not until the network is idle: a request that was given up for a newer one counts for ever.
+    """
+    page.wait_for_load_state("load")
+    page.wait_for_function(NOTHING_IS_BUSY)
 
 
 def violations(page: Page, complaints: list[str]) -> list[str]:

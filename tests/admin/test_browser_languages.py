@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from monitoring.models import AlertEvent, MonitorRule
-from tests.admin.browser import WIDTHS, failing, in_browser, shoot, violations
+from tests.admin.browser import WIDTHS, at_rest, failing, in_browser, shoot, violations
 from tests.admin.data import url
 from tests.catalogues import LANGUAGES
 
@@ -39,7 +39,7 @@ def test_nothing_leaves_the_window(language: str, page: Page) -> None:
         "timeline": f"{url(MonitorRule, 'timeline')}?rule={rule.pk}",
     }.items():
         page.goto(address)
-        page.wait_for_load_state("networkidle")
+        at_rest(page)
         for width in WIDTHS.values():
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, address
