@@ -218,7 +218,11 @@ def _context_rows(
     # Two reads, because one with OR could use neither index.
     inside = candidates.filter(log_start__gte=window_start)
     running = candidates.filter(log.has_status({Status.RUNNING}), log_start__lt=window_start)
-    found = [*executions(log, inside, unreadable), *executions(log, running, unreadable)]
+    found = [
+        pair
+        for part in (inside, running)
+        for pair in executions(log, part, unreadable, in_full=False)
+    ]
     return sorted(found, key=lambda pair: (pair[1].started_at, pair[1].pk), reverse=True)
 
 
