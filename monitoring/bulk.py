@@ -6,15 +6,30 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
+from types import NoneType
 from typing import Any
 
-from django.db import connections, router
-from django.db.models import JSONField
+from django.db import connections, models, router
+from django.db.models import ForeignKey, JSONField
 from django.db.models.constants import OnConflict
+
+from monitoring.models.fields import ExactCharField
 
 ROWS = 1000
 """Most rows of one statement: as many as a batch has rules."""
 
+
+_READY_MADE: Mapping[type[Any], type[Any]] = {
+    models.CharField: str,
+    ExactCharField: str,
+    models.TextField: str,
+    models.FloatField: float,
+    models.BooleanField: bool,
+    models.PositiveIntegerField: int,
+    models.BigAutoField: int,
+}
+"""Of which type a value of a field goes to every database as it is. Of these fields themselves: one
+that is made of them may convert it."""
 
 Row = Mapping[str, Any]
 """Values by attribute name, as `vars` of a model instance has them.
@@ -108,21 +123,25 @@ def _as_json(fields: Sequence[Any], rows: Sequence[Row], connection: Any) -> tup
 def _column(field: Any, rows: Sequence[Row], connection: Any) -> list[Any]:
     """Return one value of each row as `_source` hands it on.
 
-    Most rows of a batch share the time of the check, an empty text or a default: what is the very
-    object of the row before is not converted again.
+    Most rows of a batch share the time of the check, an empty text or a default: one object is
+    converted once, and what every database takes as it is not at all.
     """
     default, name = field.get_default(), field.attname
-    stays = connection.vendor == "postgresql" and isinstance(field, JSONField)
-    before: Any = object()
-    ready: Any = None
-    values = []
-    for row in rows:
-        value = row.get(name, default)
-        if value is not before:
-            before = value
-            ready = value if stays else field.get_db_prep_save(value, connection)
-        values.append(ready)
-    return values
+    values = [row.get(name, default) for row in rows]
+    ready_made = _READY_MADE.get(type(_target(field)))
+    if ready_made is not None and {ready_made, NoneType}.issuperset(map(type, values)):
+        return values
+    if connection.vendor == "postgresql" and isinstance(field, JSONField):
+        return values
+    # By identity, because equal values may be written differently: `True` and `1` in JSON.
+    distinct = {id(value): value for value in values}
+    ready = {key: field.get_db_prep_save(value, connection) for key, value in distinct.items()}
+    return [ready[id(value)] for value in values]
+
+
+def _target(field: Any) -> Any:
+    """Return the field whose values this one holds: for a foreign key the key it points to."""
+    return field.target_field if type(field) is ForeignKey else field
 
 
 def _most_rows(connection: Any, columns: int) -> int:

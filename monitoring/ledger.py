@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from monitoring.alerting import Decision, Outcome, Owed
@@ -60,6 +62,7 @@ _SETTINGS = (
     "while_running",
 )
 """What else an event keeps of its rule, so that history still says why when the rule is gone."""
+_values_of_settings = attrgetter(*_SETTINGS)
 
 
 class Written(NamedTuple):
@@ -186,16 +189,27 @@ def _found(decision: Decision, is_unreached: bool, now: datetime) -> dict[str, A
         "verdict": verdict.kind.value,
         "current_status": verdict.current_status,
         "failing_checks": step.failing_checks,
-        "expected_statuses": [status.value for status in rule.expected_statuses],
+        "expected_statuses": _listed(tuple(status.value for status in rule.expected_statuses)),
         "lookback_hours": rule.lookback_hours,
-        "dependent_tasks": list(rule.dependent_tasks),
-        "rule_settings": {name: getattr(rule, name) for name in _SETTINGS},
+        "dependent_tasks": _listed(rule.dependent_tasks),
+        "rule_settings": _settings(*_values_of_settings(rule)),
         "context_model": rule.context.model if rule.context else "",
         "context_type": rule.context.type if rule.context else "",
         "task_id": execution.task_id if execution else "",
         "started_at": execution.started_at if execution else None,
         "finished_at": execution.finished_at if execution else None,
     }
+
+
+# One object for all rules that say the same becomes JSON once: see `bulk`.
+@lru_cache(maxsize=1024)
+def _listed(texts: tuple[str, ...]) -> list[str]:
+    return list(texts)
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _settings(*values: Any) -> dict[str, Any]:
+    return dict(zip(_SETTINGS, values, strict=True))
 
 
 def _cause_before(decision: Decision) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from monitoring.core.incidents import MessageKind
@@ -62,11 +63,14 @@ def subject(task_name: str, verdict: VerdictKind, kind: MessageKind, words: Word
     return said(_(pattern, task_name=name), words)
 
 
+# Most rules have one of a few windows.
+@lru_cache(maxsize=256)
 def lookback_text(hours: float) -> Text:
     """Return the window in the documented words: `Last 1.5 hour(s)`."""
     return _("Last {hours} hour(s)", hours=number(hours))
 
 
+@lru_cache(maxsize=256)
 def number(value: float) -> str:
     """Return a number without a needless `.0` or exponent: `25`, `1.5`, `0.02`."""
     text = f"{value:.6f}".rstrip("0").rstrip(".")
@@ -98,7 +102,7 @@ def facts(
     known = verdict.last_known
     return {
         "task_name": rule.task_name,
-        "current_status": said(_(verdict.current_status), words),
+        "current_status": words.gettext(verdict.current_status),
         "expected_statuses": said(title_case(rule.expected_statuses), words),
         "lookback_hours": float(rule.lookback_hours),
         "started_at": iso(execution.started_at if execution else None),
@@ -121,7 +125,7 @@ def facts(
         "still_running_since": iso(
             verdict.still_running.started_at if verdict.still_running else None
         ),
-        "last_known_status": said(_(known.status.value.title()), words) if known else "",
+        "last_known_status": words.gettext(known.status.value.title()) if known else "",
         "last_known_started_at": iso(known.started_at if known else None),
         "last_known_finished_at": iso(known.finished_at if known else None),
         "error": _error(execution),

@@ -13,6 +13,8 @@ def storable(text: str, most: int) -> str:
 
     They refuse NUL and lone surrogates; other control characters go as well.
     """
+    if text.isprintable() and text.__class__ is str and len(text) <= most:
+        return text  # nearly always, and ten times as fast
     clean = _CONTROL.sub("", text).encode("utf-8", "replace").decode("utf-8")
     return clean if len(clean) <= most else f"{clean[: most - 1]}…"
 
@@ -33,4 +35,6 @@ def tail(text: str, most: int) -> str:
 
 def one_line(text: str) -> str:
     """Return `text` on one line, fit for a mail header or a log line."""
+    if text.isprintable() and " " not in text and text.__class__ is str:
+        return text
     return _LINE.sub(" ", text).strip()

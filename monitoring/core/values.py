@@ -192,6 +192,9 @@ class Measured(Protocol):
     def in_words(self) -> Text: ...
 
 
+_NOTHING = Text("")
+
+
 class Verdict(NamedTuple):
     """What one check says of one rule, and on what grounds."""
 
@@ -219,4 +222,6 @@ class Verdict(NamedTuple):
     @property
     def measured_in_words(self) -> Text:
         """What was measured, for people; empty: nothing."""
-        return joined((one.in_words() for one in self.measured), "; ")
+        return (
+            joined([one.in_words() for one in self.measured], "; ") if self.measured else _NOTHING
+        )
