@@ -9,7 +9,7 @@ from django.test import override_settings
 
 from monitoring.delivery import deliver
 from monitoring.models import AlertEvent, Notification, NotificationState
-from tests.benchmarks import situations
+from tests.benchmarks import handwritten, situations
 from tests.benchmarks.conftest import Filled
 from tests.benchmarks.data import TEAMS
 from tests.benchmarks.measuring import Side, measure, publish
@@ -42,10 +42,21 @@ def test_an_alert_storm(filled: Filled, settings: Any) -> None:
     figures = measure([fine], SIZES.runs)
     situations.let_fail(one_in=1)
 
+    failed_and_told()
+    rows = handwritten.written_rows()
+
     figures += measure(
-        [Side(name="check, all fail", prepare=situations.just_failed, run=situations.check)],
+        (
+            Side(name="check, all fail", prepare=situations.just_failed, run=situations.check),
+            Side(
+                name="the same rows, written by hand",
+                prepare=situations.just_failed,
+                run=lambda: handwritten.write_rows(rows),
+            ),
+        ),
         SIZES.slow_runs,
     )
+    assert handwritten.written_rows() == rows
     assert AlertEvent.objects.open().count() == filled.rules
     digests = Notification.objects.filter(is_digest=True)
     assert digests.count() == (TEAMS if filled.rules >= 11 * TEAMS else 0)
