@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import Max
+from django.db.models import Max, Q, QuerySet
 from django_celery_beat.models import PeriodicTask
 
 from monitoring import schedules
@@ -40,7 +40,7 @@ class Sight(NamedTuple):
 
 EVERYTHING = Sight()
 _ASKED_BY_NAME = 500
-"""Of more tasks, the schedules of all are read."""
+"""Of more tasks, the schedules and the rules of all are read."""
 
 
 def lint_all(
@@ -78,9 +78,24 @@ def lint_rows(
                 rules.append(read_instance(row, watched_since=row.created_at))
             except InvalidValueError:
                 continue
-    others = watched(MonitorRule.objects.all())
+    others = watched(_that_matter_to(rules)) if rules else []
     beside = [one for one in others if one.name not in written and one.rule_id not in written]
     return lint(rules, beside, now, sight)
+
+
+def _that_matter_to(rules: Sequence[Rule]) -> QuerySet[MonitorRule]:
+    """Return the stored rules that can say something odd about some rules together with them.
+
+    Those of the same tasks and of their dependent tasks, and every link a cycle could go through.
+    """
+    dependents = {name for rule in rules for name in rule.dependent_tasks}
+    tasks = {rule.task_name for rule in rules} | dependents
+    if len(tasks) > _ASKED_BY_NAME:
+        return MonitorRule.objects.all()
+    matters = Q(task_name__in=sorted(tasks))
+    if dependents:
+        matters |= ~Q(dependent_tasks=[])
+    return MonitorRule.objects.filter(matters)
 
 
 def lint(
@@ -148,7 +163,7 @@ def _newest(state: NotificationState, recipients: Iterable[str] | None = None) -
 
 
 def _open_since() -> dict[str, datetime]:
-    rows = AlertEvent.objects.open().values_list("open_key", "opened_at")
+    rows = AlertEvent.objects.open().order_by().values_list("open_key", "opened_at")
     return {key: at for key, at in rows if key}
 
 

@@ -207,11 +207,18 @@ _NOT_SAID = (
 
 
 def _same(rules: Sequence[Rule], everyone: Sequence[Rule]) -> Iterator[Finding]:
-    groups: dict[Rule, list[Rule]] = {}
+    of_task: dict[str, list[Rule]] = {}
     for rule in everyone:
-        groups.setdefault(_said(rule), []).append(rule)
+        of_task.setdefault(rule.task_name, []).append(rule)
+    # Most tasks have one rule, and what it says need not be made out then.
+    shared = [rule for some in of_task.values() if len(some) > 1 for rule in some]
+    said = {id(rule): _said(rule) for rule in shared}
+    groups: dict[Rule, list[Rule]] = {}
+    for rule in shared:
+        groups.setdefault(said[id(rule)], []).append(rule)
     for rule in rules:
-        twins = [other.label for other in groups[_said(rule)] if other is not rule]
+        same = groups[said[id(rule)]] if id(rule) in said else ()
+        twins = [other.label for other in same if other is not rule]
         if twins:
             yield Finding(
                 id="same-rule",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+from collections.abc import Iterable
 from datetime import timedelta
 from io import StringIO
 from pathlib import Path
@@ -15,7 +17,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import PeriodicTask
 
-from monitoring.linting import Sight, lint_all, lint_rows
+from monitoring import rule_rows
+from monitoring.linting import Finding, Sight, lint_all, lint_rows
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
 from monitoring.rule_rows import key_of
 from tests.admin.data import event, message
@@ -28,6 +31,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
 def odd(**options: Any) -> list[tuple[str, str]]:
     """Return (name of the rule, id) of every warning."""
     return [(one.rule.label, one.id) for one in lint_all(NOW, **options)]
+
+
+def told(findings: Iterable[Finding]) -> list[tuple[str, str, str]]:
+    return sorted((one.rule.label, one.id, str(one.message)) for one in findings)
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -166,6 +173,56 @@ class TestARuleThatIsBeingWritten:
         stored.dependent_tasks = ["sync"]
 
         assert [one.id for one in lint_rows([stored], NOW)] == ["dependency-cycle"]
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_is_warned_of_as_when_all_rules_are_read(self, seed: int) -> None:
+        choose = random.Random(seed)
+        names = [f"task-{number}" for number in range(6)]
+        for number in range(choose.randrange(2, 14)):
+            rule(
+                choose.choice(names),
+                name=f"Rule {number:02d}",
+                enabled=choose.random() < 0.8,
+                lookback_hours=choose.choice((1, 2)),
+                dependent_tasks=choose.sample([*names, "nowhere"], choose.choice((0, 0, 1, 2))),
+            )
+        entries = {choose.choice(names): {"expected_statuses": ["Completed"]}}
+        scheduled("JSON", "monitor_task_status", "*", args=json.dumps([entries]))
+
+        one_by_one = [
+            finding for row in MonitorRule.objects.all() for finding in lint_rows([row], NOW)
+        ]
+
+        of_all = [finding for finding in lint_all(NOW) if finding.rule.is_stored]
+        assert told(one_by_one) == told(of_all) != []
+        assert told(lint_rows(MonitorRule.objects.all(), NOW)) == told(of_all)
+
+    def test_is_held_only_against_the_rules_that_can_matter(self) -> None:
+        for number in range(30):
+            known(f"task-{number}", dependent_tasks=["sync"] if number < 3 else [])
+        stored = known("sync")
+        rule_rows.forget()
+
+        lint_rows([stored], NOW)
+        of_its_task = len(rule_rows._remembered)
+        stored.dependent_tasks = ["task-7"]
+        lint_rows([stored], NOW)
+
+        assert of_its_task == 1
+        assert len(rule_rows._remembered) == 1 + 1 + 3  # itself, its dependent, every link
+
+    def test_costs_the_same_queries_however_long_the_way_of_its_dependents(self) -> None:
+        counts = []
+        for length in (2, 40):
+            for number in range(length):
+                known(f"task-{number}", dependent_tasks=[f"task-{(number + 1) % length}"])
+            with CaptureQueriesContext(connection) as queries:
+                (cycle,) = lint_rows([MonitorRule.objects.get(name="task-0")], NOW)
+            counts.append(len(queries))
+            assert cycle.id == "dependency-cycle"
+            MonitorRule.objects.all().delete()
+
+        assert counts[0] == counts[1] <= 12
 
     def test_tells_nothing_that_whoever_writes_it_may_not_know(self) -> None:
         scheduled("Daily", "report")
