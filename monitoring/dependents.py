@@ -82,13 +82,10 @@ def as_facts(names: Iterable[str], found: dict[str, Dependent]) -> list[dict[str
 
 def read_upstreams() -> list[Upstream]:
     """Return the open events of tasks that others depend on, in two queries."""
-    events = [
-        row
-        for row in AlertEvent.objects.open().values_list(
-            "pk", "task_name", "dependent_tasks", "opened_at"
-        )
-        if row[2]
-    ]
+    rows = AlertEvent.objects.open().order_by()
+    columns = ("pk", "task_name", "dependent_tasks", "opened_at")
+    events = [row for row in rows.values_list(*columns) if row[2]]
+    events.sort(key=lambda row: (row[3], row[0]), reverse=True)
     told = set(
         Notification.objects.filter(
             alert_event__in=[row[0] for row in events],

@@ -148,7 +148,8 @@ def _executions(days: int | None, now: datetime) -> Iterator[Target]:
     at = executions_cutoff(days, lookbacks.needs(now), now)
     if at is None:
         return
-    named = AlertEvent.objects.open().exclude(task_id="").values_list("task_id", flat=True)
+    events = AlertEvent.objects.open().order_by()
+    named = events.exclude(task_id="").values_list("task_id", flat=True)
     # As a set, because another task log may be in another database.
     spared = frozenset(named)
     for log in task_logs():
