@@ -18,6 +18,9 @@ from monitoring.core.values import FAILING
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of_values
 
+_ASKED_BY_KEY = 2000
+"""Of more rules, all are read."""
+
 
 class AlertFilter(ChoiceFilter):
     title = _("alert event")
@@ -123,14 +126,17 @@ def _rules_of(
     wanted = set(keys)
     pks = {int(key.split(":")[1]) for key in wanted}
     # As values, and a key is made only where there is one to compare with: a digest each.
-    rows = MonitorRule.objects.order_by().values_list("pk", "task_name", *CONTEXT)
+    rules = MonitorRule.objects.order_by()
+    if are_some := not are_left and len(pks) <= _ASKED_BY_KEY:
+        rules = rules.filter(pk__in=pks)
+    rows = rules.values_list("pk", "task_name", *CONTEXT)
     chosen: list[int] = []
     others: list[int] = []
     for pk, *watched in rows:
         is_one = pk in pks and key_of_values(pk, *watched) in wanted
         (others if is_one is are_left else chosen).append(pk)
     # By the fewer: each is a parameter of every statement of the page.
-    if len(others) < len(chosen):
+    if len(others) < len(chosen) and not are_some:
         return queryset.exclude(pk__in=others)
     return queryset.filter(pk__in=chosen)
 
