@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from monitoring import judging
 from monitoring.core.backtest import Backtest, backtest, check_times
 from monitoring.core.discovery import DEFAULT_INTERVAL
+from monitoring.core.past import Past
 from monitoring.core.suggestion import Refusal, Suggestion, suggest
 from monitoring.core.values import Execution, Rule
 from monitoring.periodic_tasks import check_interval
@@ -42,11 +44,11 @@ def interval_of_checks(now: datetime, *, sees_schedules: bool = True) -> Interva
     return ASSUMED if found is None else Interval(max(found, LEAST_EVERY), is_scheduled=True)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class History:
     """What the log holds of a rule's task, and when checks would have looked at it."""
 
-    executions: Sequence[Execution]
+    executions: Past
     checks: Sequence[datetime]
     log_since: datetime | None
     left_out_before: datetime | None = None
@@ -56,15 +58,22 @@ class History:
 
     def replay(self, rule: Rule) -> Backtest:
         """Say what a rule of the same task and context would have done."""
-        executions = self.executions
-        if rule.max_duration_factor is not None:
-            executions = [*self.completed_before, *executions]
+        measures = rule.max_duration_factor is not None
+        executions = self._with_those_before if measures else self.executions
         return backtest(rule, executions, self.checks, self.log_since)
 
-    def suggest(self, rule: Rule, delay: timedelta | None = None) -> Suggestion | Refusal:
-        """Suggest a window and a threshold; delay: as in `core.suggestion.suggest`."""
+    @cached_property
+    def _with_those_before(self) -> Past:
+        return self.executions.after(self.completed_before)
+
+    def suggest(
+        self, rule: Rule, delay: timedelta | None = None, *, limits: bool = True
+    ) -> Suggestion | Refusal:
+        """Suggest a window and a threshold; delay, limits: as in `core.suggestion.suggest`."""
         earlier = self.completed_before if rule.max_duration_factor is not None else ()
-        return suggest(rule, self.executions, self.checks, self.log_since, delay, earlier)
+        return suggest(
+            rule, self.executions, self.checks, self.log_since, delay, earlier, limits=limits
+        )
 
 
 def history_of(
@@ -138,7 +147,7 @@ def compare(
         history=history,
         edited=history.replay(edited),
         stored=before.replay(stored) if stored is not None else None,
-        suggestion=history.suggest(edited, delay),
+        suggestion=history.suggest(edited, delay, limits=False),
         interval=interval,
     )
 

@@ -18,10 +18,13 @@ from statistics import median_low
 from typing import Any, NamedTuple
 
 from celery import current_app
-from django.db.models import Q, QuerySet
+from django.db import connections
+from django.db.models import Q, QuerySet, TextField
+from django.db.models.functions import Cast
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
 from monitoring.core.crontabs import Crontab, crontab_runs, days_of_change
+from monitoring.models.raw_values import as_utc
 
 logger = logging.getLogger("monitoring.schedules")
 
@@ -104,7 +107,10 @@ def _read(rows: QuerySet[PeriodicTask]) -> Iterator[Entry]:
     Each schedule is read once, however many periodic tasks share it.
     """
     columns = [f"{kind}_id" for kind in _MODELS]
-    found = list(rows.values_list("name", "task", "start_time", "expires", *columns))
+    # Times as text: Django converts each by itself, also the many that are null.
+    times = {"begins": Cast("start_time", TextField()), "ends": Cast("expires", TextField())}
+    found = list(rows.annotate(**times).values_list("name", "task", *times, *columns))
+    zone = connections[rows.db].timezone
     known = [
         _usable(kind, {row[place] for row in found} - {None}, rows.db)
         for place, kind in enumerate(_MODELS, start=4)
@@ -114,7 +120,10 @@ def _read(rows: QuerySet[PeriodicTask]) -> Iterator[Entry]:
             if pk in usable:
                 schedule, text = usable[pk]
                 if begins is not None or ends is not None:
-                    schedule = schedule._replace(begins=begins, ends=ends)
+                    schedule = schedule._replace(
+                        begins=as_utc(begins, zone) if begins else None,
+                        ends=as_utc(ends, zone) if ends else None,
+                    )
                 yield Entry(name, task, schedule, text)
                 break
 

@@ -33,7 +33,7 @@ from monitoring.discovery import Accepted, accept, as_rule, discover
 from monitoring.models import MonitorRule
 from monitoring.models.rule import validate_positive
 
-MOST = 200
+MOST = 50
 """Proposals on one page; when they are accepted, the next come."""
 MOST_TOLD = 20
 """New rules that the answer links to."""

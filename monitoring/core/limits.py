@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from math import ceil, inf, log
 from statistics import median
@@ -17,6 +17,7 @@ from monitoring.core.measures import (
     LEAST_LIMIT,
     SAMPLES,
 )
+from monitoring.core.past import Past
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Execution
 
@@ -35,7 +36,7 @@ def usual_failures(executions: Sequence[Execution], expected: Collection[Status]
 
     The median of as many parts of the history, so that a time in which all failed is not usual.
     """
-    bad = [one.status not in expected for one in executions if one.status in FINISHED]
+    bad = [status not in expected for status in Past.of(executions).statuses if status in FINISHED]
     parts = max(min(_PARTS, len(bad) // FEWEST_FINISHED), 1)
     size = len(bad) // parts
     shares = [sum(bad[n * size : (n + 1) * size]) / size for n in range(parts) if size]
@@ -75,19 +76,16 @@ def longest_stretch(
     followed each other.
     """
     longest: timedelta | None = None
-    for stretch in _stretches(executions, limit):
+    for stretch in _stretches(Past.of(executions), limit):
         for (start, _end), (_start, end) in zip(stretch, stretch[runs:], strict=False):
             longest = end - start if longest is None else max(longest, end - start)
     return longest
 
 
-def _stretches(
-    executions: Iterable[Execution], limit: timedelta
-) -> Iterator[list[tuple[datetime, datetime]]]:
+def _stretches(executions: Past, limit: timedelta) -> Iterator[list[tuple[datetime, datetime]]]:
     """Yield runs in a row as start and end; no end lies before that of an earlier run."""
     stretch: list[tuple[datetime, datetime]] = []
-    for one in executions:
-        start, end = one.started_at, one.finished_at
+    for start, end in zip(executions.starts, executions.finishes, strict=True):
         is_ordinary = end is not None and end - start <= limit
         if stretch and (not is_ordinary or start - stretch[-1][0] > limit):
             yield stretch
@@ -112,8 +110,9 @@ def least_factor(executions: Sequence[Execution], earlier: Sequence[Execution]) 
 
     executions: by start. earlier: by start, what completed before these; only says what is usual.
     """
-    first = executions[0].started_at if executions else None
-    ratios = [ratio for at, ratio in _ratios([*earlier, *executions]) if first and at >= first]
+    past = Past.of(executions)
+    first = past.starts[0] if past else None
+    ratios = [ratio for at, ratio in _ratios(past.after(earlier)) if first and at >= first]
     if not ratios:
         return None
     ordinary = [ratio for ratio in ratios if ratio <= MOST_FACTOR]
@@ -122,16 +121,17 @@ def least_factor(executions: Sequence[Execution], earlier: Sequence[Execution]) 
     return Factor(least=least, slower=len(ratios) - len(ordinary), judged=len(ratios))
 
 
-def _ratios(executions: Iterable[Execution]) -> Iterator[tuple[datetime, float]]:
+def _ratios(executions: Past) -> Iterator[tuple[datetime, float]]:
     """Yield of each completed run when it started and how many times the usual it took."""
     samples: deque[timedelta] = deque()
     in_order: list[timedelta] = []
-    for one in executions:
-        if one.status is not Status.COMPLETED or one.finished_at is None:
+    columns = zip(executions.statuses, executions.starts, executions.finishes, strict=True)
+    for status, start, finish in columns:
+        if status is not Status.COMPLETED or finish is None:
             continue
-        took = max(one.finished_at - one.started_at, timedelta(0))
+        took = max(finish - start, timedelta(0))
         if len(samples) >= FEWEST_SAMPLES:
-            yield one.started_at, _ratio(took, nearest_rank(in_order))
+            yield start, _ratio(took, nearest_rank(in_order))
         if len(samples) == SAMPLES:
             del in_order[bisect_left(in_order, samples.popleft())]
         samples.append(took)

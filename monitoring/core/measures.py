@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from monitoring.core.durations import duration, percentile
+from monitoring.core.durations import PERCENT, duration, percentile
 from monitoring.core.statuses import FINISHED, Status, either
 from monitoring.core.values import Evidence, Execution, Rule, Verdict, VerdictKind
 from monitoring.core.wording import Text, joined
@@ -106,6 +106,28 @@ def pace(
     )
 
 
+def is_within(took: float, samples: Sequence[float], factor: float) -> bool:
+    """Say that `pace` finds a duration not slow, without sorting what it is held against.
+
+    took, samples: in seconds, not negative; as many samples as `pace` would take.
+    """
+    if took <= LEAST_LIMIT.total_seconds() or len(samples) < FEWEST_SAMPLES:
+        return True
+    # The percentile is at least as long as any duration that so many samples reach.
+    wanted = len(samples) + 1 + -PERCENT * len(samples) // 100
+    for sample in samples:
+        if factor * sample >= took:
+            wanted -= 1
+            if not wanted:
+                return True
+    return False
+
+
+def is_low(good: int, finished: int, wanted: float) -> bool:
+    """Say that a share is known and less than a rule wants. wanted: in percent."""
+    return finished >= FEWEST_FINISHED and wanted * finished - 100 * good > _ROUNDING
+
+
 class SuccessRate(NamedTuple):
     """How many of a window's finished executions ended as expected."""
 
@@ -123,7 +145,7 @@ class SuccessRate(NamedTuple):
 
     @property
     def is_low(self) -> bool:
-        return self.is_known and self.wanted * self.finished - 100 * self.good > _ROUNDING
+        return is_low(self.good, self.finished, self.wanted)
 
     def in_words(self) -> Text:
         if not self.is_known:

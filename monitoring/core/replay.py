@@ -10,12 +10,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from itertools import accumulate
 
-from monitoring.core.hindsight import Hindsight, as_seen, end_of, is_over
+from monitoring.core.hindsight import Hindsight
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, step
-from monitoring.core.statuses import FINISHED, Status
+from monitoring.core.past import Past, as_seen, is_over
+from monitoring.core.statuses import FINISHED
 from monitoring.core.values import (
     Evidence,
     Execution,
@@ -25,7 +24,7 @@ from monitoring.core.values import (
     VerdictKind,
     WhileRunning,
 )
-from monitoring.core.verdicts import is_plainly_ok, judge
+from monitoring.core.verdicts import ended_as_expected, judge
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _FAR_AHEAD = datetime.max.replace(tzinfo=UTC)
@@ -74,24 +73,17 @@ class Replay:
     ) -> None:
         # Whoever tries a rule wants to know what it does, not that it was written just now.
         self.rule = replace(rule, snoozed_until=None, watched_since=log_since or _LONG_AGO)
-        self.executions, self.log_since = executions, log_since
+        self.executions, self.log_since = Past.of(executions), log_since
         self.incidents: list[Incident] = []
         self.changes: list[tuple[datetime, VerdictKind]] = []
         self.unknown = 0
         self._state = State()
         self._open: _Open | None = None
         self._begun = 0
-        self._starts = [one.started_at for one in executions]
-        self._measured = Hindsight(executions) if rule.measures else None
-
-    @cached_property
-    def _finishes(self) -> list[datetime]:
-        return sorted(one.finished_at for one in self.executions if one.finished_at is not None)
-
-    @cached_property
-    def _latest_finishes(self) -> list[datetime]:
-        """The latest finish of each execution and all before it."""
-        return list(accumulate(map(end_of, self.executions), max))
+        self._starts = self.executions.starts
+        self._window = timedelta(hours=rule.lookback_hours)
+        self._good = FINISHED.intersection(rule.expected_statuses)
+        self._measured = Hindsight(self.executions, rule) if rule.measures else None
 
     def check(self, now: datetime, following: datetime) -> datetime | None:
         """Check, and return until when further checks are known to change nothing, or None.
@@ -102,10 +94,17 @@ class Replay:
         latest = self.executions[self._begun - 1] if self._begun else None
         if self._is_settled:
             is_latest = self._judges_the_latest(latest, now)
-            told = latest if is_latest else self._newest(now, running=False)
-            if told is not None and is_over(told, now) and is_plainly_ok(self.rule, told, now):
-                self._note(VerdictKind.OK, now)
-                return self._fine_until() if is_latest else None
+            told = latest if is_latest else self.executions.newest_over(self._begun, now)
+            if told is not None and is_over(told, now) and ended_as_expected(self.rule, told, now):
+                if self._measured is None:
+                    self._note(VerdictKind.OK, now)
+                    return self._fine_until() if is_latest else None
+                if self._measured.is_plainly_fine(told, latest, now):
+                    self._note(VerdictKind.OK, now)
+                    if latest is not told or self._begins_by(following):
+                        return None
+                    fine = Verdict(kind=VerdictKind.OK, current_status=told.status)
+                    return self._found_until(fine, Evidence(latest=told, latest_finished=told), now)
         seen = latest and as_seen(latest, now)
         evidence = self._evidence(seen, now)
         found = judge(self.rule, evidence, now)
@@ -113,9 +112,37 @@ class Replay:
             self._note(found.kind, now)
         else:
             self._decide(found, now)
-        if self._begun < len(self._starts) and self._starts[self._begun] <= following:
-            return None
-        return self._same_until(found, evidence, now)
+        return None if self._begins_by(following) else self._same_until(found, evidence, now)
+
+    def pass_plainly_fine(self, checks: Sequence[datetime], number: int) -> int:
+        """Take checks that find the latest execution plainly ok; return how many are over then.
+
+        number: how many are over already. The same as `check` finds, in a tenth of the time: most
+        checks of a task that runs more often than it is checked are such.
+        """
+        if not self._is_settled:
+            return number
+        past, good, window, first = self.executions, self._good, self._window, number
+        begun, count = self._begun, len(self._starts)
+        while number < len(checks):
+            now = checks[number]
+            begun = bisect_right(self._starts, now, begun)
+            if (
+                begun in (0, count)
+                or past.statuses[begun - 1] not in good
+                or past.ends[begun - 1] > now
+                or past.starts[begun - 1] < now - window
+            ):
+                break
+            if self._measured is not None:
+                is_last = number + 1 == len(checks) or past.starts[begun] > checks[number + 1]
+                told = past[begun - 1]
+                if is_last or not self._measured.is_plainly_fine(told, told, now):
+                    break
+            number += 1
+        if number > first:
+            self._note(VerdictKind.OK, checks[first])
+        return number
 
     def pass_over(self, checks: int) -> None:
         """Count checks that find what the last one did."""
@@ -138,7 +165,7 @@ class Replay:
         if evidence.latest_running is not None:
             return None  # which overruns by the mere passing of time
         until = [_FAR_AHEAD]
-        window = timedelta(hours=self.rule.lookback_hours)
+        window = self._window
         if self._measured is not None and found.kind not in _BY_STATUS:
             if evidence.latest is not None and evidence.latest.status not in FINISHED:
                 return None  # and so does it become slow
@@ -146,9 +173,10 @@ class Replay:
                 until.append(oldest.started_at + window)
         if self._begun < len(self._starts):
             until.append(self._starts[self._begun] - _LEAST)
-        number = bisect_right(self._finishes, now)
-        if number < len(self._finishes):
-            until.append(self._finishes[number] - _LEAST)
+        finishes = self.executions.known_finishes
+        number = bisect_right(finishes, now)
+        if number < len(finishes):
+            until.append(finishes[number] - _LEAST)
         judged = (evidence.latest, evidence.latest_finished)
         until += [one.started_at + window for one in judged if one is not None]
         if self.log_since is not None:
@@ -161,6 +189,10 @@ class Replay:
             return _FAR_AHEAD
         return _LONG_AGO if told is None else told + timedelta(hours=hours)
 
+    def _begins_by(self, at: datetime) -> bool:
+        """Say whether the next execution begins by then."""
+        return self._begun < len(self._starts) and self._starts[self._begun] <= at
+
     @property
     def _is_settled(self) -> bool:
         """Nothing is open and nothing is counted, so that an ok changes nothing."""
@@ -168,7 +200,7 @@ class Replay:
 
     def _fine_until(self) -> datetime:
         """Return until when the newest execution, which ended well, is all that a check sees."""
-        until = self._starts[self._begun - 1] + timedelta(hours=self.rule.lookback_hours)
+        until = self._starts[self._begun - 1] + self._window
         if self._begun < len(self._starts):
             until = min(until, self._starts[self._begun] - timedelta.resolution)
         return until
@@ -187,24 +219,12 @@ class Replay:
             measured.move_to(now, self.rule.window_start(now))
         return Evidence(
             latest=latest,
-            latest_finished=self._newest(now, running=False),
-            latest_running=self._newest(now, running=True) if limits else None,
+            latest_finished=self.executions.newest_over(self._begun, now),
+            latest_running=self.executions.newest_running(self._begun, now) if limits else None,
             log_since=self.log_since,
             successes=measured.successes if measured else (),
             finished=measured.finished if measured else {},
         )
-
-    def _newest(self, now: datetime, *, running: bool) -> Execution | None:
-        """Return the newest execution that had finished, or that ran."""
-        for number in range(self._begun - 1, -1, -1):
-            if running and self._latest_finishes[number] <= now:
-                return None  # nor does any before it run
-            one = self.executions[number]
-            if not running and is_over(one, now):
-                return one
-            if running and (seen := as_seen(one, now)).status is Status.RUNNING:
-                return seen
-        return None
 
     def _note(self, kind: VerdictKind, now: datetime) -> None:
         if not self.changes or self.changes[-1][1] is not kind:
@@ -279,13 +299,13 @@ class Replay:
         if judged is not None and good.started_at == judged.started_at:
             return True
         after = self.executions[was.runs_before : self._number_of(good) + 1]
-        return bool(after) and all(one.status in self.rule.expected_statuses for one in after)
+        return bool(after) and all(one in self.rule.expected_statuses for one in after.statuses)
 
     def _number_of(self, one: Execution) -> int:
         """Return the place of an execution that a verdict rests on."""
         first = bisect_left(self._starts, one.started_at)
         last = bisect_right(self._starts, one.started_at)
-        return next(at for at in range(first, last) if self.executions[at].pk == one.pk)
+        return next(at for at in range(first, last) if self.executions.pks[at] == one.pk)
 
     def _as_it_became(self, seen: Execution | None) -> Execution | None:
         return None if seen is None else self.executions[self._number_of(seen)]

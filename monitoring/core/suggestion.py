@@ -19,6 +19,7 @@ from functools import partial
 from monitoring.core.backtest import Backtest, backtest, days
 from monitoring.core.limits import FACTOR_STEP, MOST_FACTOR, Factor, least_factor
 from monitoring.core.measures import Pace, SuccessRate
+from monitoring.core.past import Past
 from monitoring.core.replay import Incident
 from monitoring.core.statuses import FINISHED
 from monitoring.core.tolerance import Tolerance
@@ -93,6 +94,8 @@ def suggest(
     log_since: datetime | None,
     delay: timedelta | None = None,
     earlier: Sequence[Execution] = (),
+    *,
+    limits: bool = True,
 ) -> Suggestion | Refusal:
     """Return the smallest window, and threshold, that would have raised no false alarm.
 
@@ -104,7 +107,8 @@ def suggest(
     It would have raised none whenever the checks had come; with a window that is one `window_step`
     shorter, checks at an unlucky time would have, or what usually fails could have been too great
     a share for the rule's success rate. The threshold is above 1 only if executions are judged
-    while they run. Where the rule limits durations, a limit that raises none is suggested with it.
+    while they run. With it a limit on durations is suggested that raises none; limits: False: only
+    where the rule has one, because to find it takes longer than all the rest.
     Raises ValueError if delay is not above 0.
     """
     if delay is not None and delay <= timedelta(0):
@@ -112,18 +116,19 @@ def suggest(
     if not FINISHED & set(rule.expected_statuses):
         text = _("the rule expects no finished execution")
         return Refusal(reason=Reason.NOT_FINISHING, text=text)
-    history = Tolerance(rule, executions, checks, delay)
+    past = Past.of(executions)
+    history = Tolerance(rule, past, checks, delay)
     if (refusal := _refusal(history, log_since)) is not None:
         return refusal
     alert_after = history.threshold()
     window, longest = history.window(alert_after)
     hours = round(window / timedelta(hours=1), 2)
-    factor = _steady(least_factor(executions, earlier))
+    has_limit = rule.max_duration_factor is not None
+    factor = _steady(least_factor(past, earlier)) if limits or has_limit else None
     # The window may reach further back than the executions at hand.
-    since = max(log_since or executions[0].started_at, executions[0].started_at)
+    since = max(log_since or past.starts[0], past.starts[0])
     fitted = replace(rule, lookback_hours=hours, alert_after=alert_after)
-    past = [*earlier, *executions] if earlier else executions
-    replay = partial(backtest, executions=past, checks=checks, log_since=since)
+    replay = partial(backtest, executions=past.after(earlier), checks=checks, log_since=since)
     found, limit = _fit(fitted, factor, history, replay)
     if (refusal := _false_alarms_left(fitted, found, history)) is not None:
         return refusal
@@ -155,7 +160,7 @@ def false_alarms(
 
     rule, executions, checks: those of the backtest. delay: as in `suggest`.
     """
-    history = Tolerance(rule, executions, checks, delay)
+    history = Tolerance(rule, Past.of(executions), checks, delay)
     return [one for one in found.incidents if history.is_false_alarm(one)]
 
 
@@ -180,7 +185,7 @@ def _refusal(history: Tolerance, log_since: datetime | None) -> Refusal | None:
         return Refusal(reason=Reason.NO_RHYTHM, text=text)
     if (refusal := _refused_share(history)) is not None:
         return refusal
-    slow = sum(held > history.delay for held in history.held)
+    slow = sum(map(history.delay.__lt__, history.held))
     if slow > max(MOST_BEYOND, len(history.starts) // 50):
         text = _("{slow} runs took too long to be told from those that hang", slow=slow)
         return Refusal(reason=Reason.IN_PROGRESS, text=text)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from itertools import pairwise
+from heapq import nlargest
+from itertools import compress, islice, pairwise
+from operator import sub
 
 from monitoring.core.limits import MOST_FACTOR, longest_stretch, runs_needed, usual_failures
 from monitoring.core.measures import Pace, SuccessRate
+from monitoring.core.past import Past
 from monitoring.core.replay import Incident
 from monitoring.core.rhythm import room, usual_gap
 from monitoring.core.statuses import FINISHED, Status
@@ -21,11 +24,22 @@ _STEPS = (
     (timedelta(hours=23), timedelta(minutes=30)),
 )
 _LARGEST_STEP = timedelta(hours=1)
+_FEW = 200
+"""Gaps that are looked at before all of them are put in order."""
 
 
 def window_step(window: timedelta) -> timedelta:
     """Return to which round length a suggested window is rounded up."""
     return next((step for most, step in _STEPS if window <= most), _LARGEST_STEP)
+
+
+def _longest_first(gaps: Sequence[timedelta]) -> Iterator[int]:
+    """Yield the places of gaps; nearly always whoever asks wants only the first few."""
+    first = nlargest(_FEW, range(len(gaps)), key=gaps.__getitem__)
+    yield from first
+    yield from islice(
+        sorted(range(len(gaps)), key=gaps.__getitem__, reverse=True), len(first), None
+    )
 
 
 class Tolerance:
@@ -34,30 +48,26 @@ class Tolerance:
     def __init__(
         self,
         rule: Rule,
-        executions: Sequence[Execution],
+        executions: Past,
         checks: Sequence[datetime],
         delay: timedelta | None,
     ) -> None:
         self.rule, self.checks = rule, checks
         self.every = checks[1] - checks[0] if len(checks) > 1 else timedelta.max
-        self.all_starts = starts = [one.started_at for one in executions]
+        self.all_starts = starts = executions.starts
         part = slice(bisect_left(starts, checks[0]), bisect_right(starts, checks[-1]))
         self.executions, self.starts = executions[part], starts[part]
-        self.gaps = [later - earlier for earlier, later in pairwise(self.starts)]
+        self.good = FINISHED & set(rule.expected_statuses)
+        # Of a hundred thousand runs each of these lists counts: nothing here that could be a map.
+        self.gaps: list[timedelta] = list(map(sub, self.starts[1:], self.starts))
         self.usual = usual_gap(self.starts, delay) if self.gaps else timedelta(0)
         self.delay = room(self.usual) if delay is None else delay
         self.limit = self.usual + self.delay
-        self.beyond = sum(gap > self.limit for gap in self.gaps)
+        self.beyond = sum(map(self.limit.__lt__, self.gaps))
         self.held = self._held()
         """For how long each is found failing only because it has not ended; empty: none is."""
-        self.longest_held = max(
-            (
-                held
-                for held, one in zip(self.held, self.executions, strict=False)
-                if held <= self.delay and self._ended_well(one)
-            ),
-            default=timedelta(0),
-        )
+        of_the_good = compress(self.held, map(self.good.__contains__, self.executions.statuses))
+        self.longest_held = max(filter(self.delay.__ge__, of_the_good), default=timedelta(0))
 
     def threshold(self) -> int:
         """Return the smallest that lets executions end which are judged while they run."""
@@ -85,7 +95,7 @@ class Tolerance:
         """Return the smallest with this threshold, rounded up, and the longest tolerated gap."""
         needed, longest = self.stretch or timedelta(0), timedelta(0)
         most_on_top = self.longest_held - (alert_after - 1) * self.every
-        for number in sorted(range(len(self.gaps)), key=self.gaps.__getitem__, reverse=True):
+        for number in _longest_first(self.gaps):
             if longest and self.gaps[number] + most_on_top <= needed:
                 break
             if self.is_tolerated(number):
@@ -103,7 +113,7 @@ class Tolerance:
             return False
         if self._judges_from_start and self.held[number + 1] > self.delay:
             return False
-        return all(map(self._ended_well, self.executions[number : number + 2]))
+        return self.good.issuperset(self.executions.statuses[number : number + 2])
 
     def is_false_alarm(self, incident: Incident) -> bool:
         """Say whether an event told only of what the history has as ordinary.
@@ -126,7 +136,7 @@ class Tolerance:
         if one is None or one.finished_at is None or pace.usual is None:
             return False
         took = (one.finished_at - one.started_at).total_seconds()
-        return self._ended_well(one) and took <= MOST_FACTOR * pace.usual.total_seconds()
+        return one.status in self.good and took <= MOST_FACTOR * pace.usual.total_seconds()
 
     def _was_one_failure(self, at: datetime, rate: SuccessRate) -> bool:
         """A window that holds few runs because others were missing is part of that."""
@@ -142,9 +152,6 @@ class Tolerance:
         judges = self.rule.while_running is WhileRunning.JUDGE
         return judges and Status.RUNNING not in self.rule.expected_statuses
 
-    def _ended_well(self, one: Execution) -> bool:
-        return one.status in FINISHED and one.status in self.rule.expected_statuses
-
     def _held(self) -> list[timedelta]:
         limit, nothing = self.rule.max_runtime_minutes, timedelta(0)
         if self._judges_from_start:
@@ -153,13 +160,14 @@ class Tolerance:
             spared = timedelta(minutes=limit)
         else:
             return []
-        ends = (one.finished_at or one.started_at for one in self.executions)
+        past = self.executions
+        ends = (finish or start for finish, start in zip(past.finishes, past.starts, strict=True))
         # The next execution hides it.
         until = map(min, ends, [*self.starts[1:], self.checks[-1]])
-        return [
-            max(end - start - spared, nothing)
-            for end, start in zip(until, self.starts, strict=True)
-        ]
+        held: list[timedelta] = list(map(sub, until, self.starts))
+        if not spared and min(held, default=nothing) >= nothing:
+            return held
+        return [max(one - spared, nothing) for one in held]
 
     def _needed(self, number: int, alert_after: int) -> timedelta:
         """Return the shortest window in which too few checks miss a run, whenever they come."""

@@ -39,12 +39,15 @@ def is_plainly_ok(rule: Rule, latest: Execution | None, now: datetime) -> bool:
     False means only that `judge` has to be asked. Nearly all rules are plainly ok at nearly every
     check, and this is what keeps ten thousand of them cheap.
     """
+    return latest is not None and not rule.measures and ended_as_expected(rule, latest, now)
+
+
+def ended_as_expected(rule: Rule, execution: Execution, now: datetime) -> bool:
+    """Say that an execution of the window has finished with a status that the rule expects."""
     return (
-        latest is not None
-        and latest.status in rule.expected_statuses
-        and latest.status in FINISHED
-        and latest.started_at >= rule.window_start(now)
-        and not rule.measures
+        execution.status in rule.expected_statuses
+        and execution.status in FINISHED
+        and execution.started_at >= rule.window_start(now)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 
 
@@ -20,16 +20,17 @@ def as_utc(value: datetime | str, zone: tzinfo | None) -> datetime:
     return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
-def utc_reader(zone: tzinfo | None, vendor: str) -> Callable[[str], datetime]:
+def utc_reader(zone: tzinfo | None, vendor: str) -> Callable[[Iterable[str]], list[datetime]]:
     """Return the same for very many points in time, all as text of one kind of database."""
     if zone is not UTC or vendor == "postgresql":  # which names the offset
-        return lambda text: as_utc(text, zone)
+        return lambda texts: [as_utc(text, zone) for text in texts]
     parse = datetime.fromisoformat
 
-    def read(text: str) -> datetime:
+    def read(texts: Iterable[str]) -> list[datetime]:
+        texts = list(texts)
         try:
-            return parse(text + "+00:00")
-        except ValueError:  # written with an offset
-            return as_utc(text, zone)
+            return [parse(text + "+00:00") for text in texts]
+        except ValueError:  # one is written with an offset
+            return [as_utc(text, zone) for text in texts]
 
     return read

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 from django.db import connections
@@ -12,6 +13,7 @@ from django.db.models.functions import Cast
 
 from monitoring.contexts import resolve, types_of
 from monitoring.core.measures import SAMPLES_READ
+from monitoring.core.past import Past
 from monitoring.core.rhythm import Run
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Execution, Rule
@@ -25,9 +27,10 @@ from monitoring.tasklogs.source import task_log
 
 TASKS_AT_ONCE = 200
 _NAMES_AT_ONCE = 900
-_ROWS_AT_ONCE = 5_000
+_ROWS_AT_ONCE = 500
+"""So few that the garbage collector is not called for them."""
 MOST_NAMES = 20_000
-"""Names that are read at most: more than that nobody picks from."""
+"""Names that are read at most."""
 
 
 def recent(task_names: Iterable[str], most: int) -> dict[str, list[Execution]]:
@@ -140,7 +143,7 @@ def between(task_name: str, start: datetime, end: datetime, most: int) -> list[E
     return [one for _, one in executions(log, rows, {}) if one.task_name == task_name]
 
 
-def past(rule: Rule, start: datetime, end: datetime, most: int) -> tuple[list[Execution], bool]:
+def past(rule: Rule, start: datetime, end: datetime, most: int) -> tuple[Past, bool]:
     """Return the executions that a rule would have looked at, by start, and whether some are left.
 
     Only the newest `most` rows of the task are read, whatever their context.
@@ -157,28 +160,28 @@ def past(rule: Rule, start: datetime, end: datetime, most: int) -> tuple[list[Ex
     rows = rows.alias(log_name=exact_name(log)).filter(log_name=rule.task_name)
     rows = rows.order_by("-log_start", "-pk")[: most + 1]
     fields = log.context_fields if rule.context is not None else ()
-    read = list(_past(log, rows, rule.task_name, fields))
-    is_cut = len(read) > most
-    del read[most:]
-    if rule.context is None:
-        found = [one for one, _ in read]
-    else:
+    columns: tuple[list[Any], ...] = ([], [], [], [], [])
+    for page in _past(log, rows, fields):
+        for column, values in zip(columns, page, strict=True):
+            column.extend(values)
+    is_cut = len(columns[0]) > most
+    for column in columns:
+        del column[most:]
+        column.reverse()
+    *read, contexts = columns
+    if rule.context is not None:
         model, path = resolve(rule.context)
-        ids = [log.read_context_id(rule.task_name, *values) for _, values in read]
+        ids = [log.read_context_id(rule.task_name, *values) for values in contexts]
         types = types_of(model, path, set(ids))
-        found = [
-            one
-            for context_id, (one, _) in zip(ids, read, strict=True)
-            if types.get(context_id) == rule.context.type
-        ]
-    found.reverse()
-    return found, is_cut
+        of_type = [types.get(context_id) == rule.context.type for context_id in ids]
+        read = [list(compress(column, of_type)) for column in read]
+    return Past(rule.task_name, *read), is_cut
 
 
 def _past(
-    log: TaskLog, rows: QuerySet[Any], task_name: str, context_fields: Sequence[str]
-) -> Iterator[tuple[Execution, Sequence[Any]]]:
-    """Yield each row that can be read, and the values of its context fields.
+    log: TaskLog, rows: QuerySet[Any], context_fields: Sequence[str]
+) -> Iterator[tuple[Iterable[Any], ...]]:
+    """Yield the rows that can be read, page by page, as columns; the values of contexts in one.
 
     Straight from the driver, with times as text: there may be a hundred thousand rows, and what
     Django does to each takes several times as long as reading it.
@@ -189,29 +192,38 @@ def _past(
     read = rows.annotate(**names).values_list("pk", log.fields["status"], *names, *context_fields)
     sql, parameters = read.query.get_compiler(connection=connection).as_sql()
     at = utc_reader(connection.timezone, connection.vendor)
-    statuses: dict[Any, Status | None] = {}
+    known: dict[Any, Status | None] = {}
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         while page := cursor.fetchmany(_ROWS_AT_ONCE):
-            for row in page:
-                stored, finished = row[1], row[3]
-                try:
-                    status = statuses[stored]
-                except KeyError:
-                    status = statuses[stored] = _status_or_none(log, stored)
-                if status is None:
-                    continue
-                is_over = finished is not None and status in FINISHED
-                yield (
-                    Execution(
-                        log.pk_of(row[0]),
-                        task_name,
-                        status,
-                        at(row[2]),
-                        at(finished) if is_over else None,
-                    ),
-                    row[4:],
-                )
+            for stored in {row[1] for row in page} - known.keys():
+                known[stored] = _status_or_none(log, stored)
+            if not (page := [row for row in page if known[row[1]] is not None]):
+                continue
+            pks, stored_ones, starts, finishes, *values = zip(*page, strict=True)
+            statuses = [known[one] for one in stored_ones]
+            yield (
+                pks if isinstance(pks[0], int) else map(log.pk_of, pks),
+                statuses,
+                at(starts),
+                _known(at, finishes, [status in FINISHED for status in statuses]),
+                zip(*values, strict=True) if context_fields else (),
+            )
+
+
+def _known(
+    at: Callable[[Any], list[datetime]], texts: Sequence[str | None], are_over: Sequence[bool]
+) -> list[datetime | None]:
+    """Return the finishes; those of executions that are not over say nothing."""
+    if all(texts) and all(are_over):
+        return [*at(filter(None, texts))]
+    times = iter(
+        at(text for text, is_over in zip(texts, are_over, strict=True) if is_over and text)
+    )
+    return [
+        next(times) if is_over and text else None
+        for text, is_over in zip(texts, are_over, strict=True)
+    ]
 
 
 def _finish(log: TaskLog) -> Any:

@@ -15,7 +15,7 @@ from monitoring.core.messages import MAX_ERROR_LENGTH
 from monitoring.core.statuses import FINISHED, NOT_STARTED
 from monitoring.core.values import Execution, Waiting
 from monitoring.models.name_table import among
-from monitoring.models.raw_values import as_utc, utc_reader
+from monitoring.models.raw_values import as_utc
 from monitoring.tasklogs.base import TaskLog, UnknownStatusError
 from monitoring.tasklogs.seek import exact_name, newest
 
@@ -71,8 +71,7 @@ def executions(
         *log.context_fields,
     )
     names = (*extra, *error)
-    connection = connections[rows.db]
-    at = utc_reader(connection.timezone, connection.vendor)
+    zone = connections[rows.db].timezone
     for pk, started_at, name, stored, *values in read.iterator():
         found = dict(zip(names, values, strict=False))
         try:
@@ -86,8 +85,8 @@ def executions(
             pk,
             name,
             status,
-            at(started_at),
-            at(finished_at) if finished_at else None,
+            as_utc(started_at, zone),
+            as_utc(finished_at, zone) if finished_at else None,
             str(found.get("task_id") or ""),
             str(found.get("worker") or ""),
             log.read_error(status, str(found.get("log_error") or ""))[:MAX_ERROR_LENGTH],

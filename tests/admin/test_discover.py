@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from html import unescape
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import time_machine
@@ -18,6 +19,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import PeriodicTask
 
+from monitoring import schedules
 from monitoring.admin.rule_discovery import ProposalForm
 from monitoring.discovery import discover
 from monitoring.models import MonitorRule
@@ -289,3 +291,17 @@ def test_the_list_of_rules_offers_it_without_the_pages_for_files_too(
     monkeypatch.setattr(own, "change_list_template", type(own).change_list_template)
 
     assert f'href="{PAGE}"' in root.get(url(MonitorRule, "changelist")).content.decode()
+
+
+def test_no_more_schedules_are_looked_into_than_fill_a_page(
+    root: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.admin.rule_discovery.MOST", 3)
+    for number in range(20):
+        scheduled(f"Daily {number:02d}", f"task-{number:02d}", hour=str(number))
+
+    with patch("monitoring.schedules.coming_gap", wraps=schedules.coming_gap) as looked_into:
+        page = root.get(PAGE).content.decode()
+
+    assert page.count("a periodic task runs it") == 3
+    assert looked_into.call_count <= 6

@@ -105,6 +105,15 @@ class TestTheWords:
         assert "the log covers 30 days of these" in said
         assert "those before 2026-02-08 12:00:00 were left out" in said
 
+    def test_rest_on_fewer_executions_where_the_rule_measures(
+        self, root: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rule_backtest, "MOST_MEASURED", 30)
+        daily()
+
+        assert "were left out" in text(ask(root, min_success_rate="90"))
+        assert "were left out" not in text(ask(root))
+
     def test_are_escaped(self, root: Client) -> None:
         daily(HOSTILE)
 
@@ -370,7 +379,7 @@ def test_it_costs_the_same_with_20_executions_and_with_2000(root: Client) -> Non
     event("hourly_data_sync", rule=row)
 
     assert cost() == few
-    assert few <= 13
+    assert few <= 14
 
 
 class TestTheTimeline:

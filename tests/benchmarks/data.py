@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from django.db import connection
 from django.db.models import QuerySet
+from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from monitoring.models import AlertEvent, BackgroundTask, MonitorRule, Notification
 from tests.factories import NOW
@@ -25,6 +26,9 @@ TEAMS = 40
 """Each has an address of its own."""
 CONTEXTS = 700
 """Rows that executions were made for, one after the other."""
+
+MINUTES = 1440
+"""Of a day."""
 
 _SERIES = {
     "postgresql": "generate_series(0, {last}::bigint) AS series(i)",
@@ -77,6 +81,22 @@ def fill(rules: int = RULES, executions: int = EXECUTIONS) -> None:
         for index in indexes:
             schema.add_index(BackgroundTask, index)
     gather_statistics()
+
+
+def fill_schedules() -> None:
+    """Schedule the task of every rule once a day, at as many times as a day has minutes."""
+    crontabs = CrontabSchedule.objects.bulk_create(
+        CrontabSchedule(minute=str(number % 60), hour=str(number // 60), timezone="Europe/Berlin")
+        for number in range(MINUTES)
+    )
+    tasks = enumerate(MonitorRule.objects.order_by("pk").values_list("task_name", flat=True))
+    PeriodicTask.objects.bulk_create(
+        (
+            PeriodicTask(name=f"Daily {number:06d}", task=task, crontab=crontabs[number % MINUTES])
+            for number, task in tasks
+        ),
+        batch_size=500,
+    )
 
 
 def gather_statistics() -> None:

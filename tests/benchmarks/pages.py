@@ -23,6 +23,7 @@ from tests.admin.data import url
 class Page:
     name: str
     open: Callable[[Client], Any]
+    answers: int = 200
 
 
 def listed(name: str, model: type[Any], query: str = "") -> Page:
@@ -36,34 +37,49 @@ def changed(name: str, model: type[Any]) -> Page:
     return Page(name, open_it)
 
 
-def preview(client: Client) -> Any:
-    row = MonitorRule.objects.order_by("-pk")[0]
-    form = {
-        "name": "new",
-        "task_name": row.task_name,
-        "expected_statuses": '["Completed"]',
-        "lookback_hours": "24",
-        "alert_after": "1",
-        "while_running": "judge",
-        "notify_to": '["ops@example.com"]',
-        "dependent_tasks": "[]",
-    }
-    return client.post(url(MonitorRule, "preview"), form)
+def quietest() -> MonitorRule:
+    return MonitorRule.objects.order_by("-pk")[0]
 
 
-def backtest(client: Client) -> Any:
-    row = MonitorRule.objects.order_by("-pk")[0]
-    form = {
+def busiest() -> MonitorRule:
+    """Return the rule of the task that ran every minute; see `data.fill`."""
+    return MonitorRule.objects.order_by("pk")[0]
+
+
+def typed(row: MonitorRule, **limits: str) -> dict[str, str]:
+    """Return the form of a rule, with what somebody has typed."""
+    return {
         "name": row.name,
         "task_name": row.task_name,
+        "enabled": "on",
         "expected_statuses": '["Completed"]',
         "lookback_hours": "24",
         "alert_after": "1",
         "while_running": "judge",
         "notify_to": '["ops@example.com"]',
         "dependent_tasks": "[]",
+        "notify_on_recovery": "on",
+        **limits,
     }
-    return client.post(f"{url(MonitorRule, 'backtest')}?rule={row.pk}", form)
+
+
+def preview(client: Client) -> Any:
+    return client.post(url(MonitorRule, "preview"), typed(quietest(), name="new"))
+
+
+def backtest(row: Callable[[], MonitorRule], **limits: str) -> Callable[[Client], Any]:
+    def open_it(client: Client) -> Any:
+        address = f"{url(MonitorRule, 'backtest')}?rule={row().pk}"
+        return client.post(address, typed(row(), **limits))
+
+    return open_it
+
+
+def save(client: Client) -> Any:
+    row = quietest()
+    dependents = f'["{busiest().task_name}"]'
+    address = url(MonitorRule, "change", row.pk)
+    return client.post(address, typed(row, dependent_tasks=dependents))
 
 
 NAME = "team_7.jobs.task_000007"
@@ -73,7 +89,13 @@ PAGES = (
     listed("rules, search", MonitorRule, "?q=task_00000"),
     changed("one rule", MonitorRule),
     Page("preview of a rule", preview),
-    Page("backtest of a rule", backtest),
+    Page("save a rule", save, answers=302),
+    Page("backtest of a rule", backtest(quietest)),
+    Page("backtest, every minute", backtest(busiest)),
+    Page(
+        "backtest, every minute, measured",
+        backtest(busiest, max_duration_factor="3", min_success_rate="90"),
+    ),
     Page("discover", lambda client: client.get(url(MonitorRule, "discover"))),
     listed("rules, alert open", MonitorRule, "?alert=open"),
     listed("executions", BackgroundTask),

@@ -95,7 +95,7 @@ class TestSettings:
             (
                 {"TASK_LOG": "core.BackgroundTasks"},
                 'TASK_LOG "core.BackgroundTasks" is no installed model (did you mean '
-                '"core.BackgroundTask" or "monitoring.BackgroundTask"?)',
+                '"core.BackgroundTask"?)',
             ),
             (
                 {"TASK_LOG": "core"},
@@ -114,7 +114,7 @@ class TestSettings:
             (
                 {"TASK_LOG": "core.JobRun", "TASK_LOG_FIELDS": {"task_nam": "job"}},
                 'TASK_LOG_FIELDS["task_nam"] is not something a log has (did you mean '
-                '"task_name" or "task_id"?)',
+                '"task_name"?)',
             ),
             (
                 {

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.core.backtest import Backtest, backtest, check_times, in_words
+from monitoring.core.hindsight import Hindsight
 from monitoring.core.replay import Replay
 from monitoring.core.statuses import Status
 from monitoring.core.values import Execution, VerdictKind, WhileRunning
@@ -180,6 +181,19 @@ histories = st.lists(
 )
 
 
+dense = st.lists(
+    st.tuples(
+        st.integers(-60, 120),
+        st.integers(0, 12),
+        st.sampled_from([Status.COMPLETED] * 9 + [Status.STOPPED]),
+    ),
+    min_size=20,
+    max_size=80,
+    unique_by=lambda run: run[0],
+)
+"""Of a task that runs more often than it is checked, sometimes with several at once."""
+
+
 def executed(history: list[Any]) -> list[Execution]:
     """Return executions by start."""
     return sorted(
@@ -197,8 +211,8 @@ def executed(history: list[Any]) -> list[Execution]:
 
 
 @given(
-    history=histories,
-    hours=st.sampled_from([0.25, 0.5, 1, 2]),
+    history=histories | dense,
+    hours=st.sampled_from([0.05, 0.25, 0.5, 1, 2]),
     waits=st.sampled_from(WhileRunning),
     limit=st.sampled_from([None, 20]),
     alert_after=st.integers(1, 3),
@@ -229,6 +243,8 @@ def test_checks_that_are_passed_over_would_have_changed_nothing(
         patch.object(Replay, "_same_until", return_value=None),
         patch.object(Replay, "_fine_until", return_value=None),
         patch.object(Replay, "_goes_on", return_value=False),
+        patch.object(Replay, "pass_plainly_fine", lambda _replay, _checks, number: number),
+        patch.object(Hindsight, "is_plainly_fine", return_value=False),
     ):
         assert backtest(watched, past, checks, since) == found
 

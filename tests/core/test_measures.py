@@ -18,6 +18,7 @@ from monitoring.core.measures import (
     SAMPLES,
     SAMPLES_READ,
 )
+from monitoring.core.past import Past
 from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Evidence, Execution, Rule, VerdictKind, WhileRunning
 from monitoring.core.verdicts import is_plainly_ok, judge
@@ -336,7 +337,7 @@ runs = st.lists(
 def test_hindsight_is_what_counting_anew_at_each_moment_finds(
     log: list[Execution], steps: list[int], window: int
 ) -> None:
-    told, now = Hindsight(log), NOW
+    told, now = Hindsight(Past.of(log), rule(lookback_hours=window / 60)), NOW
     for step in steps:
         now += timedelta(minutes=step)
         start = now - timedelta(minutes=window)

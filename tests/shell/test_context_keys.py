@@ -292,7 +292,7 @@ class TestAPath:
         with with_settings(CONTEXT_FIELDS={"gap.Shipment": "source__knid"}):
             assert problem(monitor, entry("gap.Shipment", "satellite")) == (
                 'gap.Shipment has no field "source__knid" '
-                '(did you mean "source__kind" or "source__id" or "source__region"?)'
+                '(did you mean "source__kind" or "source__id"?)'
             )
 
 

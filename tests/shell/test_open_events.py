@@ -17,7 +17,6 @@ from monitoring.linting import lint_all
 from monitoring.rulesets import select
 from tests.factories import NOW, rule
 
-
 _OPEN = """"monitoring_alertevent"."open_key" > ''"""
 
 
