@@ -844,4 +844,6 @@ class RuleLife(RuleBasedStateMachine):
 
 
 TestRuleLife = RuleLife.TestCase
-TestRuleLife.settings = settings(max_examples=50, stateful_step_count=20)
+TestRuleLife.settings = settings(
+    max_examples=min(50, settings.default.max_examples), stateful_step_count=20
+)

@@ -283,7 +283,7 @@ class TestAnyHistory:
         waits=st.sampled_from(WhileRunning),
         delay=st.sampled_from([None, 20 * UNIT, 120 * UNIT]),
     )
-    @settings(max_examples=25)
+    @settings(max_examples=min(25, settings.default.max_examples))
     def test_gets_the_smallest_window_without_a_false_alarm(
         self,
         lengths: list[int],
@@ -310,7 +310,7 @@ class TestAnyHistory:
         assert any(alarms(window - window_step(window), phase) for phase in phases)
 
     @given(lengths=gaps, took=st.integers(1, 12), delay=st.integers(10, 200))
-    @settings(max_examples=40)
+    @settings(max_examples=min(40, settings.default.max_examples))
     def test_is_told_of_a_missing_run_within_the_delay_a_check_and_a_step(
         self, lengths: list[int], took: int, delay: int
     ) -> None:

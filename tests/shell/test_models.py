@@ -453,5 +453,7 @@ def test_the_newest_execution_comes_first() -> None:
     assert list(BackgroundTask.objects.all()) == rows[::-1]
 
 
-def test_the_migrations_are_complete() -> None:
+def test_the_migrations_are_complete(settings: Any) -> None:
+    settings.MIGRATION_MODULES = {}  # the quick run makes its tables without migrations
+
     call_command("makemigrations", "monitoring", check_changes=True, dry_run=True, verbosity=0)

@@ -117,7 +117,7 @@ def fields(low: int, high: int) -> st.SearchStrategy[str]:
     return st.just("*") | some | st.integers(2, 9).map(lambda step: f"*/{step}")
 
 
-@settings(max_examples=60)
+@settings(max_examples=min(60, settings.default.max_examples))
 @given(
     fields(0, 59),
     fields(0, 23),

@@ -33,7 +33,7 @@ def stored() -> Record:
 
 
 @given(whole_lives(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=min(60, settings.default.max_examples))
 def test_signals_in_any_order_add_up_in_the_table_as_in_the_specification(
     signals: list[Record], data: st.DataObject
 ) -> None:
@@ -47,7 +47,7 @@ def test_signals_in_any_order_add_up_in_the_table_as_in_the_specification(
 
 
 @given(whole_lives(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=min(60, settings.default.max_examples))
 def test_an_execution_is_marked_as_lost_as_in_the_specification(
     signals: list[Record], data: st.DataObject
 ) -> None:
