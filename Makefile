@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA_DIR ?= .data
 export DATA_DIR
+# Tests start many processes, and each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # These name servers that the tests may use; without them SQLite and a folder as broker must do:
 # TEST_POSTGRES_URL, TEST_MARIADB_URL, TEST_REDIS_URL, TEST_RABBITMQ_URL.
@@ -13,6 +15,8 @@ SERVERS := $(if $(TEST_POSTGRES_URL),test-postgres) $(if $(TEST_MARIADB_URL),tes
 # Two, because the tests with real processes start several of their own. Tests that share something
 # dear, such as an installed project, say so by a group and stay together.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Fewer random examples where the run on SQLite has tried them all, or will.
+FEWER := HYPOTHESIS_PROFILE=$(or $(HYPOTHESIS_PROFILE),fast)
 QUICK := not door and not fault and not browser and not slow and not bench
 # Tests choose their database by TEST_..._URL, never by what the shell has set for something else.
 SQLITE := env -u DATABASE_URL -u CELERY_BROKER_URL -u EMAIL_URL
@@ -38,7 +42,8 @@ clean: ## remove the data of the demo
 test: lint check test-sqlite $(SERVERS) ## lint and every test but the slow ones
 
 test-fast: environment ## tests without processes, browser or servers (under a minute)
-	$(SQLITE) $(PYTEST) -m "$(QUICK) and not matrix and not postgres and not mariadb"
+	$(SQLITE) $(FEWER) $(PYTEST) --no-migrations \
+		-m "$(QUICK) and not matrix and not postgres and not mariadb"
 
 test-all: lint check environment $(SERVERS) hosts ## everything, the large matrices included
 	$(SQLITE) $(PYTEST) -m "not bench"
@@ -46,14 +51,16 @@ test-all: lint check environment $(SERVERS) hosts ## everything, the large matri
 test-sqlite: environment
 	$(SQLITE) $(PYTEST) -m "not slow and not bench"
 
-# What has no database is the same on every one.
+# What has no database is the same on every one, and so is what says so.
 WITH_DATABASE := $(addprefix tests/,admin contracts shell)
 
 test-postgres: environment
-	DATABASE_URL="$(TEST_POSTGRES_URL)" $(PYTEST) -m "$(QUICK)" $(WITH_DATABASE)
+	$(FEWER) DATABASE_URL="$(TEST_POSTGRES_URL)" $(PYTEST) -m "$(QUICK) and not any_database" \
+		$(WITH_DATABASE)
 
 test-mariadb: environment
-	DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(QUICK)" $(WITH_DATABASE)
+	$(FEWER) DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(QUICK) and not any_database" \
+		$(WITH_DATABASE)
 
 MEASURE := $(SQLITE) $(BIN)/python -m pytest tests/benchmarks -m bench -n 0 -p no:randomly -s
 

@@ -20,7 +20,7 @@ from tests.admin.conftest import client_of
 from tests.admin.data import MODELS, channel, event, message, run
 from tests.factories import NOW, execution, rule
 
-pytestmark = [pytest.mark.django_db, pytest.mark.matrix]
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database, pytest.mark.matrix]
 
 PEOPLE = ("anonymous", "plain", "nora", "vera", "ed", "olga", "root")
 NOBODY: tuple[str, ...] = ()

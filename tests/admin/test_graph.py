@@ -16,7 +16,7 @@ from tests.admin.conftest import client_of, staff
 from tests.admin.data import HOSTILE, state_of, url
 from tests.factories import rule
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def look(client: Client, query: str = "") -> str:

@@ -8,7 +8,7 @@ from django.test import Client
 from monitoring.models import Notification
 from tests.admin.data import event, message, url
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 EVIL = "<h1>Alert</h1><script>fetch('/admin/')</script><form action=/x><input></form>"
 

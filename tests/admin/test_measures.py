@@ -16,7 +16,11 @@ from tests.shell.conftest import Monitor, clock, monitor, old_log
 
 __all__ = ["clock", "monitor", "old_log"]
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock", "old_log")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.any_database,
+    pytest.mark.usefixtures("clock", "old_log"),
+]
 
 WINDOW = {"task_name": "sync", "lookback_hours": "240", "while_running": "judge"}
 

@@ -19,7 +19,7 @@ from monitoring.models import AlertEvent, MonitorRule
 from monitoring.runs import Request
 from tests.admin.data import HOSTILE
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 ADD = "/admin/django_celery_beat/periodictask/add/"
 GOOD = '[{"sync": {"expected_statuses": ["Completed"], "lookback_hours": 1.5}}]'

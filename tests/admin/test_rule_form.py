@@ -20,7 +20,7 @@ from monitoring.models import MonitorRule
 from tests.admin.data import url
 from tests.factories import execution, rule
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 ADD = "/admin/monitoring/monitorrule/add/"
 

@@ -15,7 +15,7 @@ from tests.admin.data import HOSTILE, url
 from tests.factories import execution
 from tests.shell.test_discovery import scheduled
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 FORM = {
     "name": "Mine",

@@ -35,17 +35,28 @@ def monitor(
     return call
 
 
-@pytest.fixture(
-    params=["own", *(pytest.param(name, marks=pytest.mark.matrix) for name in (*SOURCES,)[1:])]
-)
-def source(
-    request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> Source:
-    """Run the test once for each kind of task log; `execution` stores into it."""
-    found = SOURCES[request.param]
-    settings.MONITORING = settings.MONITORING | found.settings
-    monkeypatch.setattr(log, "source", found)
-    return found
+def each_source(*marks: pytest.MarkDecorator) -> Any:
+    """Return a fixture that runs a test once for each task log, all but our own with these marks.
+
+    `execution` stores into it.
+    """
+    own, *others = SOURCES
+
+    @pytest.fixture(
+        name="source", params=[own, *(pytest.param(one, marks=marks) for one in others)]
+    )
+    def choose(
+        request: pytest.FixtureRequest, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> Source:
+        found = SOURCES[request.param]
+        settings.MONITORING = settings.MONITORING | found.settings
+        monkeypatch.setattr(log, "source", found)
+        return found
+
+    return choose
+
+
+source = each_source(pytest.mark.matrix)
 
 
 @pytest.fixture

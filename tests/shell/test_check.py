@@ -34,9 +34,12 @@ from monitoring.tasks import monitor_task_status
 from tests.core.test_arguments import configs
 from tests.factories import NOW, ago, execution, rule, superuser
 from tests.gap.models import IngestorSession
-from tests.shell.conftest import Monitor
+from tests.shell.conftest import Monitor, each_source
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
+
+# How another log gets along with a database is seen by the contracts.
+source = each_source(pytest.mark.matrix, pytest.mark.any_database)
 
 Mailbox = list[EmailMultiAlternatives]
 
@@ -1034,7 +1037,7 @@ class TestJsonArguments:
         assert subjects(mailoutbox) == ["[ALERT] task_4999 Has Not Executed"]
 
     @given(configs)
-    @settings(max_examples=25)
+    @settings(max_examples=min(25, settings.default.max_examples))
     def test_no_junk_beside_an_entry_costs_it_its_check(self, config: dict[str, Any]) -> None:
         arguments = parse_arguments([config | SYNC], {})
 

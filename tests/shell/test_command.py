@@ -21,7 +21,11 @@ from monitoring import doors
 from monitoring.models import AlertEvent, MonitorRule, MonitorRun
 from tests.factories import ago, execution, rule
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock", "old_log")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.any_database,
+    pytest.mark.usefixtures("clock", "old_log"),
+]
 
 Mailbox = list[EmailMultiAlternatives]
 SYNC = {"sync": {"expected_statuses": ["Completed"], "notify_to": ["ops@example.com"]}}

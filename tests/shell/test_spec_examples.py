@@ -15,16 +15,24 @@ from monitoring.models import AlertEvent, MonitorRun, Notification
 from tests import spec_examples
 from tests.factories import NOW, ago, execution, superuser
 from tests.gap.models import IngestorSession
-from tests.shell.conftest import Monitor
+from tests.shell.conftest import Monitor, each_source
 
 # Each of them over every kind of task log.
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("source")]
+
+# How another log gets along with a database is seen by the contracts.
+source = each_source(pytest.mark.matrix, pytest.mark.any_database)
 
 Mailbox = list[EmailMultiAlternatives]
 Config = dict[str, dict[str, Any]]
 
 SUPERUSERS = ["ada@example.com", "bob@example.com"]
-EXAMPLES = [pytest.param(config, id=name) for name, config in spec_examples.EXAMPLES.items()]
+QUICK = ("10.3", "10.4.2 bi-hourly", "10.5.3", "10.6.2")
+"""Between them every key and several entries at once; the quick run has these alone."""
+EXAMPLES = [
+    pytest.param(config, id=name, marks=() if name in QUICK else pytest.mark.matrix)
+    for name, config in spec_examples.EXAMPLES.items()
+]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from monitoring.system_checks import (
 from tests.factories import rule
 from tests.sources import HOST, JOBS, OWN, RESULTS, Source
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 DEFAULT = ["default"]
 
 
