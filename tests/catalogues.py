@@ -13,11 +13,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 import polib
+import pytest
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCALE = ROOT / "monitoring" / "locale"
 LANGUAGES = ("de", "es", "fr")
+EACH_LANGUAGE = [
+    LANGUAGES[0],
+    *(pytest.param(code, marks=pytest.mark.matrix) for code in LANGUAGES[1:]),
+]
+"""The same for tests that draw pages and mails; the quick run has one language."""
 
 CALLS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext", "pgettext_lazy"}
 """Names that `makemessages` looks for, as far as they are used here."""
@@ -30,6 +36,11 @@ class Message(NamedTuple):
     text: str
     plural: str = ""
     context: str | None = None
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def sources() -> list[Path]:
@@ -63,7 +74,7 @@ def name_of(call: ast.Call) -> str:
 
 
 def _in_module(path: Path) -> Iterator[Message]:
-    for call in calls(ast.parse(path.read_text(encoding="utf-8"))):
+    for call in calls(parsed(path)):
         yield _message(name_of(call), _literals(call))
 
 

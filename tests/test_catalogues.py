@@ -21,6 +21,7 @@ from tests.catalogues import (
     extracted,
     folder,
     forms,
+    parsed,
     placeholders,
     sources,
 )
@@ -121,7 +122,7 @@ def _compiled(entries: polib.POFile) -> list[tuple[object, str]]:
 class TestWhatMakemessagesFinds:
     @pytest.mark.parametrize("path", sources(), ids=lambda path: path.stem)
     def test_a_module_calls_gettext_by_a_name_that_it_knows(self, path: Path) -> None:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
 
         imported = [
             name.asname or name.name
@@ -134,7 +135,7 @@ class TestWhatMakemessagesFinds:
 
     @pytest.mark.parametrize("path", sources(), ids=lambda path: path.stem)
     def test_a_module_hides_no_text_in_an_f_string(self, path: Path) -> None:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = parsed(path)
 
         hidden = [
             f"line {call.lineno}"

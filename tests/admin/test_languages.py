@@ -19,17 +19,17 @@ from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification
 from tests.admin.browser import failing
 from tests.admin.data import MODELS, event, message, run, url
 from tests.admin.test_rule_form import form
-from tests.catalogues import LANGUAGES, fixed_phrases
+from tests.catalogues import EACH_LANGUAGE, fixed_phrases
 from tests.factories import NOW, execution, rule
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 PLACES = ("templates/admin", "monitoring/")
 STORED = {"Status Check Failed", "Has Not Executed"}
 """Subjects, which are in the language of mails."""
 
 
-@pytest.fixture(params=LANGUAGES)
+@pytest.fixture(params=EACH_LANGUAGE)
 def language(request: pytest.FixtureRequest, settings: Any, root: Client) -> Iterator[str]:
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
     root.defaults["HTTP_ACCEPT_LANGUAGE"] = str(request.param)

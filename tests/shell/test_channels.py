@@ -331,7 +331,7 @@ class TestASlowOrDeadChannel:
     def test_never_answers_and_the_mails_are_there_all_the_same(
         self, hooks: Hooks, mailoutbox: Mailbox, settings: Any
     ) -> None:
-        settings.MONITORING = settings.MONITORING | {"CHANNEL_TIMEOUT": 2}
+        settings.MONITORING = settings.MONITORING | {"CHANNEL_TIMEOUT": 1}
         hooks.go_on.clear()
         channel(url=hooks.json_url)
         row = to_channel()
@@ -344,7 +344,7 @@ class TestASlowOrDeadChannel:
         assert len(mailoutbox) == 1
         assert done.as_dict() == {"sent": 1, "failed": 0, "deferred": 1}
         assert state_of(row) == "pending"
-        assert row.error == "no answer within 2 seconds"
+        assert row.error == "no answer within 1 seconds"
 
     def test_is_not_held_up_by_a_mail_server_that_is_down(self, service: Service) -> None:
         row = to_channel()

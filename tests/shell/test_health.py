@@ -242,7 +242,7 @@ class TestTheHeartbeat:
                 pass
 
         server = HTTPServer(("127.0.0.1", 0), Switch)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}/ping"
         settings.MONITORING = settings.MONITORING | {"HEARTBEAT_URL": address}

@@ -22,7 +22,7 @@ from monitoring.core.statuses import Status
 from monitoring.core.values import Evidence, Execution, Rule, Verdict, Waiting
 from monitoring.core.verdicts import judge
 from monitoring.models import Notification
-from tests.catalogues import LANGUAGES, fixed_phrases
+from tests.catalogues import EACH_LANGUAGE, LANGUAGES, fixed_phrases
 from tests.factories import NOW, ago, execution, rule, superuser
 
 RULE = Rule(
@@ -105,7 +105,7 @@ def left_over(language: str, *parts: str) -> list[str]:
     return sorted(phrase for phrase in phrases if any(phrase in part for part in parts))
 
 
-@pytest.fixture(params=LANGUAGES)
+@pytest.fixture(params=EACH_LANGUAGE)
 def language(request: pytest.FixtureRequest, settings: Any) -> str:
     code = str(request.param)
     settings.MONITORING = {"LANGUAGE_CODE": code, "SITE_NAME": "Example"}
