@@ -53,14 +53,14 @@ test-sqlite: environment
 
 # What has no database is the same on every one, and so is what says so.
 WITH_DATABASE := $(addprefix tests/,admin contracts shell)
+ON_SERVERS = $(QUICK) and not any_database
+test-all: ON_SERVERS = $(QUICK)
 
 test-postgres: environment
-	$(FEWER) DATABASE_URL="$(TEST_POSTGRES_URL)" $(PYTEST) -m "$(QUICK) and not any_database" \
-		$(WITH_DATABASE)
+	$(FEWER) DATABASE_URL="$(TEST_POSTGRES_URL)" $(PYTEST) -m "$(ON_SERVERS)" $(WITH_DATABASE)
 
 test-mariadb: environment
-	$(FEWER) DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(QUICK) and not any_database" \
-		$(WITH_DATABASE)
+	$(FEWER) DATABASE_URL="$(TEST_MARIADB_URL)" $(PYTEST) -m "$(ON_SERVERS)" $(WITH_DATABASE)
 
 MEASURE := $(SQLITE) $(BIN)/python -m pytest tests/benchmarks -m bench -n 0 -p no:randomly -s
 
