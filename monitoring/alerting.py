@@ -49,6 +49,8 @@ class Decision:
     """Why it probably fails; None: there is no evidence of any cause, or nobody is told."""
     told_cause: str = ""
     """The same in the language of mails."""
+    not_checked_from: datetime | None = None
+    """Checks that judge it were missing from here until now; every message about it says so."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,12 +115,8 @@ def owed_messages(
     decisions: Sequence[Decision],
     now: datetime,
     superusers: Sequence[str],
-    not_checked_from: datetime | None = None,
 ) -> list[Owed]:
-    """Return the messages that the decisions owe, with whom they go to.
-
-    not_checked_from: checks were missing from here until now; every message says so.
-    """
+    """Return the messages that the decisions owe, with whom they go to."""
     recovered = [
         decision.event.pk
         for decision in decisions
@@ -140,7 +138,7 @@ def owed_messages(
                 Owed(
                     decision=decision,
                     kind=kind,
-                    facts=_facts(decision, kind, now, not_checked_from, others, words),
+                    facts=_facts(decision, kind, now, others, words),
                     recipients=recipients,
                 )
             )
@@ -172,7 +170,6 @@ def _facts(
     decision: Decision,
     kind: MessageKind,
     now: datetime,
-    not_checked_from: datetime | None,
     others: dict[str, Dependent],
     words: Words,
 ) -> dict[str, Any]:
@@ -186,7 +183,7 @@ def _facts(
         failing_checks=decision.step.failing_checks,
         cause=decision.told_cause,
         held_behind=_held_behind(event),
-        not_checked_from=not_checked_from,
+        not_checked_from=decision.not_checked_from,
         dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),
         words=words,
     )

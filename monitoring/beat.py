@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.utils import translation
 
-from monitoring import causes
+from monitoring import causes, runs
 from monitoring.alerting import Decision, StateRow, read_state
 from monitoring.core.incidents import Action, MessageKind, step
 from monitoring.core.inhibition import Upstream
@@ -24,6 +24,7 @@ from monitoring.core.wording import said
 from monitoring.models import AlertEvent, Notification, NotificationState
 from monitoring.people import superuser_addresses
 from monitoring.rendering import mail_language
+from monitoring.runs import Begun
 
 KEY = "beat"
 """Of its event and its state, beside those of rules and of JSON arguments."""
@@ -48,20 +49,24 @@ def watch(
     now: datetime,
     *,
     asks: bool,
-    writes: bool,
+    begun: Begun | None,
 ) -> list[Decision]:
     """Hold the alerts that wait for beat; return what is decided about beat itself, if anything.
 
     decisions: of one batch, with their causes. noted: what is remembered of beat unless it was
-    fine. asks: beat has sent this check. writes: the event of beat is opened here if need be,
-    because those of others point at it.
+    fine. asks: beat has sent this check. begun: the check, unless it writes nothing; otherwise the
+    event of beat is opened here if need be, because those of others point at it.
     """
     late = [one for one in decisions if _is_late(one)]
     was_silent = noted is not None and noted.pk is not None and not noted.is_fine
     if late:
-        found = _silent(late, take_states, now, writes)
+        found = _silent(late, take_states, now, writes=begun is not None)
     else:
         found = _back(take_states, now, asks) if was_silent else []
+    for one in found:
+        if one.step.owed is not None and begun is not None:
+            # Every check looks at beat, whichever rules it is about.
+            one.not_checked_from = runs.gap_of_all(begun, now)
     is_back = any(one.step.action is Action.RESOLVE for one in found)
     for one in decisions:
         if (above := _waited_for(one)) is not None and _catches_up(above, is_back, now):
@@ -105,7 +110,7 @@ def _hold(decision: Decision, above: AlertEvent | None, now: datetime) -> None:
 
 
 def _silent(
-    late: Sequence[Decision], take_states: TakeStates, now: datetime, writes: bool
+    late: Sequence[Decision], take_states: TakeStates, now: datetime, *, writes: bool
 ) -> list[Decision]:
     superusers = superuser_addresses()
     if not superusers:  # nobody can be told of beat, so nothing waits for it

@@ -89,15 +89,13 @@ class _Deciding:
         self,
         now: datetime,
         recording_since: datetime | None,
-        not_checked_from: datetime | None = None,
+        begun: Begun | None = None,
         *,
-        writes: bool = False,
         beat_asks: bool = False,
     ) -> None:
         self.now = now
-        self.writes, self.beat_asks = writes, beat_asks
+        self.begun, self.beat_asks = begun, beat_asks
         self.recording_since = recording_since
-        self.not_checked_from = not_checked_from
 
     def decide(self, batch: Batch, take_states: TakeStates) -> Outcome:
         """Judge a batch; only the rules that are not simply fine, as before, need a decision.
@@ -119,13 +117,16 @@ class _Deciding:
             _decision(rule, verdicts[rule.key], states[rule.key], events, upstreams, now)
             for rule in rest
         ]
+        if self.begun is not None:
+            for one in decisions:
+                one.not_checked_from = self.begun.run.not_checked_from
         alerting.explain(decisions, now, beat_asks=self.beat_asks)
         decisions += beat.watch(
-            decisions, beat_state, take_states, now, asks=self.beat_asks, writes=self.writes
+            decisions, beat_state, take_states, now, asks=self.beat_asks, begun=self.begun
         )
         needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
         superusers = superuser_addresses() if needs_people else ()
-        owed = alerting.owed_messages(decisions, now, superusers, self.not_checked_from)
+        owed = alerting.owed_messages(decisions, now, superusers)
         return Outcome(
             settled=len(batch.rules) - len(rest),
             stale=[state.pk for key, state in noted.items() if state.pk and key not in unsettled],
@@ -197,8 +198,7 @@ class _Check:
         self._mark_lost()
         in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
         since = in_transaction(judging.recording_since)
-        gap = self.begun.run.not_checked_from
-        deciding = _Deciding(self.now, since, gap, writes=True, beat_asks=self.beat_asks)
+        deciding = _Deciding(self.now, since, self.begun, beat_asks=self.beat_asks)
         for batch in self.rule_set.batches():
             self._check_part(batch, deciding)
         if self.report.notification_ids or self.begun.orphans or self.done_since:

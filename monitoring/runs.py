@@ -40,6 +40,8 @@ class Begun:
     """A check that may go on."""
 
     run: MonitorRun
+    wait: timedelta | None = None
+    """What the schedule lets pass between two of them; None: nobody can tell."""
     done_since: datetime | None = None
     """An earlier delivery of the same message did part of it from here on."""
     orphans: tuple[int, ...] = ()
@@ -75,7 +77,7 @@ def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | 
     if run.not_checked_from:
         run.save(update_fields=["not_checked_from"])
     done_since = attempts[0].started_at if attempts else None
-    return Begun(run=run, done_since=done_since, orphans=orphans)
+    return Begun(run=run, wait=wait, done_since=done_since, orphans=orphans)
 
 
 def _attempts(run: MonitorRun) -> list[MonitorRun]:
@@ -130,6 +132,16 @@ def _rhythm(
     if not earlier or not request.periodic_task:
         return earlier, None
     return earlier, periodic_tasks.wait_after(request.periodic_task, earlier[0])
+
+
+def gap_of_all(begun: Begun, now: datetime) -> datetime | None:
+    """Return the last check of whatever rules before a gap that ends now, or None if there is none.
+
+    For what every check judges, whichever rules it is about.
+    """
+    done = MonitorRun.objects.filter(state=RunState.COMPLETE, started_at__lt=now + SAME_CHECK)
+    earlier = done.order_by("-started_at").values_list("started_at", flat=True)[:EARLIER_CHECKS]
+    return not_checked_from(list(earlier), now, begun.wait)
 
 
 def _take_from_the_dead(identity: str, now: datetime, request: Request) -> tuple[int, ...]:

@@ -10,14 +10,16 @@ import pytest
 import time_machine
 from django.core.mail import EmailMultiAlternatives
 from django.db import DatabaseError, connection
+from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring import doors
 from monitoring.models import AlertEvent, MonitorRule, Notification, RuleState
+from monitoring.reports import Report
 from monitoring.runs import Request
-from tests.factories import ago, execution, rule, superuser
+from tests.factories import NOW, ago, execution, rule, superuser
 from tests.shell.conftest import Monitor
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("old_log")]
@@ -54,6 +56,12 @@ def missed(task_name: str, *addresses: str) -> None:
 
 def beat_sends() -> None:
     PeriodicTask.objects.update(last_run_at=timezone.now())
+
+
+def beat_asks(name: str, **arguments: Any) -> Report:
+    """Check because a periodic task asks for it."""
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        return doors.check([], arguments, request=Request(periodic_task=name))
 
 
 def told(mailbox: Mailbox) -> list[tuple[str, str]]:
@@ -163,6 +171,35 @@ class TestWhenBeatIsBack:
         doors.check([], {}, request=Request(task_id="x", periodic_task="Check"))
 
         assert AlertEvent.objects.get(task_name="celery beat").resolution == "recovered"
+
+    def test_a_gap_between_checks_of_other_rules_is_none_between_checks_of_beat(
+        self, check: Any, mailoutbox: Mailbox
+    ) -> None:
+        missed("sync", OPS)
+        execution("sync")
+        beat_asks("Every hour sync", rules=["sync rule"])
+        check(times=40)
+        assert (SILENT, OPS) in told(mailoutbox)
+        mailoutbox.clear()
+
+        report = beat_asks("Every hour sync", rules=["sync rule"])
+
+        assert report.not_checked_from == NOW
+        said = {mail.subject: "ot checked between" in mail.body for mail in mailoutbox}
+        assert said[BACK] is False
+
+    def test_the_time_in_which_nothing_was_checked_is_admitted(
+        self, check: Any, clock: time_machine.Traveller, mailoutbox: Mailbox
+    ) -> None:
+        missed("sync", OPS)
+        check(times=8)
+        mailoutbox.clear()
+        clock.shift(55 * 60)
+
+        beat_asks("Every hour sync", rules=["sync rule"])
+
+        (mail, *_) = (mail for mail in mailoutbox if mail.subject == BACK)
+        assert "ot checked between 12:35 and 13:35 UTC" in " ".join(mail.body.split())
 
     def test_nothing_more_is_asked_about_it(self, check: Any, monitor: Monitor) -> None:
         missed("sync", OPS)
