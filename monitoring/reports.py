@@ -124,9 +124,18 @@ def _failure(decision: Decision) -> dict[str, Any]:
         "lookback_hours": rule.lookback_hours,
         "started_at": iso(started_at),
         "reason": _why(verdict),
-        "cause": decision.cause.text if decision.cause else "",
+        "cause": _cause(decision),
         "failing_checks": decision.step.failing_checks,
     }
+
+
+def _cause(decision: Decision) -> str:
+    """Return why it probably fails: found by this check, or kept while it fails in the same way."""
+    if decision.cause is not None:
+        return decision.cause.text
+    event = decision.event
+    is_same = event is not None and event.verdict == decision.verdict.kind.value
+    return event.cause if event is not None and is_same else ""
 
 
 def _why(verdict: Verdict) -> str:

@@ -302,6 +302,36 @@ class TestADryRun:
         assert "[ALERT] sync Has Not Executed (suppressed)\n" in check("--dry-run")[1]
 
 
+class TestTheCauseOfWhatStillFails:
+    KEPT = "It raised OSError: full"
+
+    @pytest.fixture(autouse=True)
+    def _fails_as_it_did_before(self, clock: Any, old_log: None, check: Check) -> None:
+        rule("sync", notify_to=["ops@example.com"])
+        execution("sync", "Stopped", errors="OSError: full")
+        check()
+
+    @pytest.mark.parametrize("options", [(), ("--dry-run",)])
+    def test_is_said_although_no_message_goes_out(
+        self, check: Check, options: tuple[str, ...]
+    ) -> None:
+        _, output, _ = check(*options)
+
+        assert output == (
+            "1 checked: 0 ok, 1 failing, 0 unknown, 0 in progress\n"
+            "  FAILING  sync rule: Stopped instead of Completed\n"
+            f"           {self.KEPT}\n"
+        )
+
+    def test_stands_in_the_json(self, check: Check) -> None:
+        assert json.loads(check("--json")[1])["failures"][0]["cause"] == self.KEPT
+
+    def test_is_not_that_of_another_failure(self, check: Check, clock: Any) -> None:
+        clock.shift(2 * 3600)
+
+        assert self.KEPT not in check("--dry-run")[1]
+
+
 class TestJson:
     def test_is_the_summary_of_the_task(self, check: Check) -> None:
         rule("sync", name="Nightly", notify_to=["ops@example.com"])
