@@ -16,6 +16,7 @@ from monitoring import causes, runs
 from monitoring.alerting import Decision, StateRow, read_state
 from monitoring.core.incidents import Action, MessageKind, step
 from monitoring.core.inhibition import Upstream
+from monitoring.core.keys import BEAT
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.statuses import NO_EXECUTION, Status
 from monitoring.core.values import Rule, Verdict, VerdictKind
@@ -26,10 +27,8 @@ from monitoring.people import superuser_addresses
 from monitoring.rendering import mail_language
 from monitoring.runs import Begun
 
-KEY = "beat"
-"""Of its event and its state, beside those of rules and of JSON arguments."""
 NAME = "celery beat"
-WATCH = Rule(key=KEY, task_name=NAME, expected_statuses=(Status.RUNNING,))
+WATCH = Rule(key=BEAT, task_name=NAME, expected_statuses=(Status.RUNNING,))
 CATCHES_UP = timedelta(minutes=10)
 """How long alerts still wait once beat is back: it begins with what it has missed."""
 
@@ -84,7 +83,7 @@ def _is_late(decision: Decision) -> bool:
 def _waited_for(decision: Decision) -> AlertEvent | None:
     """Return the event of beat that an alert has waited for which is to go out now."""
     above = decision.event.upstream if decision.event is not None else None
-    is_beat = above is not None and above.key == KEY
+    is_beat = above is not None and above.key == BEAT
     is_missing = decision.verdict.kind is VerdictKind.NO_EXECUTION
     is_owed = decision.step.owed is MessageKind.ALERT and not decision.step.suppressed_by
     return above if is_beat and is_missing and is_owed else None
@@ -117,8 +116,8 @@ def _silent(
         return []
     reached = {one.rule.key: resolve_recipients(one.rule.notify_to, superusers) for one in late}
     everybody = {*superusers, *(address for some in reached.values() for address in some)}
-    state = take_states([WATCH])[KEY]
-    event = AlertEvent.objects.filter(open_key=KEY).first()
+    state = take_states([WATCH])[BEAT]
+    event = AlertEvent.objects.filter(open_key=BEAT).first()
     told = everybody if event is None else _told(event, now)
     names = {one.rule.task_name for one in late} | set(event.dependent_tasks if event else ())
     with mail_language():
@@ -130,14 +129,16 @@ def _silent(
         notify_to=tuple(sorted(everybody)),
         dependent_tasks=tuple(sorted(names)[:_MOST_DEPENDENTS]),
     )
-    verdict = Verdict(VerdictKind.NO_EXECUTION, NO_EXECUTION)
+    because = late[0].cause
+    reason = because.evidence if because is not None else ""
+    verdict = Verdict(VerdictKind.NO_EXECUTION, NO_EXECUTION, reason=reason)
     about_beat = Decision(
         rule=rule,
         verdict=verdict,
         step=step(rule, read_state(state, event), verdict, now),
         state=state,
         event=event,
-        cause=late[0].cause,
+        cause=because,
         told_cause=late[0].told_cause,
     )
     if event is None and writes:
@@ -151,8 +152,8 @@ def _silent(
 def _opened(rule: Rule, now: datetime) -> AlertEvent:
     """Open the event of beat; the lock on its state keeps another check from doing the same."""
     return AlertEvent.objects.create(
-        key=KEY,
-        open_key=KEY,
+        key=BEAT,
+        open_key=BEAT,
         task_name=NAME,
         verdict=VerdictKind.NO_EXECUTION.value,
         current_status=NO_EXECUTION,
@@ -175,8 +176,8 @@ def _back(take_states: TakeStates, now: datetime, asks: bool) -> list[Decision]:
     """Return that beat is at work again, unless it is not or nobody can tell."""
     if not asks and causes.is_beat_silent(now) is not False:
         return []
-    state = take_states([WATCH])[KEY]
-    event = AlertEvent.objects.filter(open_key=KEY).first()
+    state = take_states([WATCH])[BEAT]
+    event = AlertEvent.objects.filter(open_key=BEAT).first()
     verdict = Verdict(VerdictKind.OK, Status.RUNNING.value)
     rule = WATCH
     if event is not None:

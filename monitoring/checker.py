@@ -26,6 +26,7 @@ from monitoring.alerting import Decision, Outcome, Owed, StateRow
 from monitoring.conf import get_settings
 from monitoring.core.incidents import step
 from monitoring.core.inhibition import Upstreams
+from monitoring.core.keys import BEAT
 from monitoring.core.values import Rule, Verdict, VerdictKind
 from monitoring.models import AlertEvent, RunState
 from monitoring.people import superuser_addresses
@@ -104,7 +105,7 @@ class _Deciding:
         """
         now = self.now
         noted = rule_states.read_unsettled([*batch.rules, beat.WATCH], now)
-        beat_state = noted.pop(beat.KEY, None)
+        beat_state = noted.pop(BEAT, None)
         unsettled = {key for key, state in noted.items() if not state.is_fine}
         verdicts = judging.judge_batch(batch, now, self.recording_since, always=unsettled)
         unsettled |= {key for key, found in verdicts.items() if found.kind is not VerdictKind.OK}

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from monitoring.alerting import Decision, Outcome, Owed
+from monitoring.core.keys import BEAT
 from monitoring.core.messages import iso
 from monitoring.core.recipients import no_recipient_error
 from monitoring.core.values import Rule, Verdict, VerdictKind
@@ -69,16 +70,22 @@ class Report:
         )
 
     def add(self, outcome: Outcome) -> None:
-        """Count what one batch found, and list what failed, could not be judged or is owed."""
+        """Count what one batch found, and list what failed, could not be judged or is owed.
+
+        Beat is listed while it is silent, but is none of the rules that are counted.
+        """
         owed = outcome.owed
         self.counts["checked"] += outcome.settled
         self.counts["ok"] += outcome.settled
         for decision in outcome.decisions:
             rule, verdict = decision.rule, decision.verdict
+            if verdict.is_failing:
+                self.failures.append(_failure(decision))
+            if rule.key == BEAT:
+                continue
             self.counts["checked"] += 1
             if verdict.is_failing:
                 self.counts["failing"] += 1
-                self.failures.append(_failure(decision))
             else:
                 self.counts[verdict.kind.value] += 1
             if verdict.kind is VerdictKind.UNKNOWN:
@@ -131,6 +138,8 @@ def _failure(decision: Decision) -> dict[str, Any]:
 
 def _cause(decision: Decision) -> str:
     """Return why it probably fails: found by this check, or kept while it fails in the same way."""
+    if decision.rule.key == BEAT:
+        return ""  # that of the rules that fail because of it; its reason is just that
     if decision.cause is not None:
         return decision.cause.text
     event = decision.event

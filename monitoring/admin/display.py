@@ -19,9 +19,9 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
-from monitoring.beat import KEY as BEAT
 from monitoring.core import durations
 from monitoring.core.fields import shown
+from monitoring.core.keys import BEAT
 from monitoring.core.messages import number
 from monitoring.core.statuses import NO_EXECUTION
 from monitoring.core.texts import one_line

@@ -10,6 +10,9 @@ import hashlib
 
 from monitoring.core.values import ContextFilter
 
+BEAT = "beat"
+"""Of the event and the state of beat itself, which is watched without a rule."""
+
 
 def rule_key(rule_id: int, task_name: str, context: ContextFilter | None) -> str:
     """Return the key of a stored rule; it starts with `rule:<primary key>:`."""

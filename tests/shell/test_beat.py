@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.mail import EmailMultiAlternatives
+from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.test import TestCase
 from django.test.utils import CaptureQueriesContext
@@ -279,6 +280,36 @@ def test_a_dry_run_says_the_same_and_writes_nothing(clock: Any) -> None:
     ]
     assert not AlertEvent.objects.exists()
     assert not RuleState.objects.exists()
+
+
+class TestTheReport:
+    def test_says_since_when_beat_is_silent_and_does_not_count_it(
+        self, capsys: pytest.CaptureFixture[str], clock: Any
+    ) -> None:
+        missed("sync", OPS)
+
+        with pytest.raises(SystemExit):
+            call_command("monitor", "check", "--dry-run")
+
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == "1 checked: 0 ok, 1 failing, 0 unknown, 0 in progress"
+        assert lines[1] == "  FAILING  sync rule: no execution in the last 1 h"
+        silence = (
+            "no periodic task is known to have been sent since 2026-03-10 07:00:00 UTC, "
+            "and one was due at 2026-03-10 08:00:00 UTC"
+        )
+        assert lines[2] == f"           Beat is silent: {silence}"
+        assert lines[3] == f"  FAILING  celery beat: {silence}"
+        assert not lines[4].startswith("    ")
+
+    def test_does_not_count_beat_when_it_is_back(self, check: Any, monitor: Monitor) -> None:
+        missed("sync", OPS)
+        check()
+        beat_sends()
+
+        report = monitor()
+
+        assert (report["checked"], report["ok"], report["failing"]) == (1, 0, 1)
 
 
 def test_tables_that_beat_has_left_long_ago_hold_nothing(check: Any, mailoutbox: Mailbox) -> None:
