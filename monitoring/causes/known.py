@@ -1,22 +1,14 @@
-"""The probable causes of what fails: the facts of one batch, read in a constant number of queries.
-
-Nothing here makes a check fail. What cannot be read is logged, and no cause rests on it.
-"""
+"""What was read for the rules of one batch that fail, in a constant number of queries."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import router, transaction
-from django_celery_beat.models import PeriodicTask
-
 from monitoring import contexts, periodic_tasks
 from monitoring.conf import get_settings
-from monitoring.core.causes import Cause, probable_cause
 from monitoring.core.causes.facts import (
     LONGEST_WAIT,
     NO_PAST,
@@ -32,71 +24,20 @@ from monitoring.core.statuses import FINISHED
 from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
 from monitoring.core.workers import Heartbeat
 from monitoring.models import WorkerHeartbeat
-from monitoring.tasklogs import clues, evidence
+from monitoring.tasklogs import clues
 from monitoring.tasklogs.clues import Unstarted
-
-logger = logging.getLogger("monitoring.causes")
 
 Failing = tuple[Rule, Verdict]
 
 
-def find(failing: Sequence[Failing], now: datetime, *, beat_asks: bool = False) -> dict[str, Cause]:
-    """Return the probable cause of each failing rule that has one, by rule key.
-
-    now: aware, UTC. beat_asks: beat has sent the check, and therefore lives. Never raises.
-    """
-    failing = [(rule, verdict) for rule, verdict in failing if verdict.is_failing]
-    if not failing:
-        return {}
-    known = _Known(now, failing)
-    _quietly(known.read_log, evidence.alias)
-    if any(rule.context is not None for rule, _ in known.missing):
-        _quietly(known.read_contexts, evidence.alias)
-    if known.missing:
-        _quietly(lambda: known.read_schedules(beat_asks), _beat_alias)
-    found = {rule.key: _cause(known, rule, verdict) for rule, verdict in failing}
-    return {key: cause for key, cause in found.items() if cause is not None}
-
-
-def is_beat_silent(now: datetime) -> bool | None:
-    """Say whether beat is silent; None: nobody can tell. now: aware, UTC. Never raises."""
-    try:
-        with transaction.atomic(using=_beat_alias()):
-            beat = _look_at_beat(now)
-    except Exception:
-        logger.exception("nobody can tell whether beat is silent")
-        return None
-    return beat is not None and beat.is_silent(now)
-
-
-def _look_at_beat(now: datetime) -> Beat | None:
+def look_at_beat(now: datetime) -> Beat | None:
+    """Return what beat was last seen to do; None: nobody can tell."""
     sent_at = clues.last_sent_by_beat() if get_settings().keeps_own_log else None
     return periodic_tasks.look_at_beat(sent_at, now)
 
 
-def _quietly(read: Callable[[], None], alias: Callable[[], str]) -> None:
-    """Read something that a cause may do without; a savepoint keeps the check's transaction."""
-    try:
-        with transaction.atomic(using=alias()):
-            read()
-    except Exception:  # whatever a database, a host's model or a schedule of beat's raises
-        logger.exception("facts for probable causes cannot be read")
-
-
-def _beat_alias() -> str:
-    return router.db_for_read(PeriodicTask)
-
-
-def _cause(known: _Known, rule: Rule, verdict: Verdict) -> Cause | None:
-    try:
-        return probable_cause(known.facts(rule, verdict))
-    except Exception:
-        logger.exception("the cause of rule %r cannot be told", rule.label)
-        return None
-
-
 @dataclass
-class _Known:
+class Known:
     """What was read for the rules of one batch."""
 
     now: datetime
@@ -192,7 +133,7 @@ class _Known:
             by_task.setdefault(one.task_name, []).append(one)
         self.schedules, self.by_name = by_task, {one.name: one for one in found}
         if not beat_asks and any(one.sends(one.task_name, self.now) for one in found):
-            self.beat = _look_at_beat(self.now)
+            self.beat = look_at_beat(self.now)
 
     # Telling
 
