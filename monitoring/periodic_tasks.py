@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, NamedTuple
 
 from django.conf import settings as django_settings
@@ -19,7 +20,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from monitoring import schedules
 from monitoring.core.arguments import Arguments, parse_arguments
-from monitoring.core.causes.facts import Beat, Schedule
+from monitoring.core.causes.facts import Beat, Due, Schedule
 from monitoring.core.fields import shown
 from monitoring.core.names import free_name
 from monitoring.core.values import Rule
@@ -172,14 +173,31 @@ def awaited_since(row: PeriodicTask) -> datetime | None:
     changed: datetime = row.date_changed
     if row.last_run_at is None:
         return max(changed, row.start_time or changed)
-    return changed if changed - row.last_run_at > _NOTED_WITHIN else None
+    return None if _is_noted_run(changed, row.last_run_at) else changed
 
 
 def schedules_of(task_names: Collection[str], names: Collection[str]) -> list[Schedule]:
     """Return the periodic tasks that send one of these tasks or have one of these names."""
     rows = PeriodicTask.objects.filter(Q(task__in=task_names) | Q(name__in=names)).order_by("pk")
     columns = ("name", "task", "enabled", "date_changed", "expires", "expire_seconds")
-    return [Schedule(*values) for values in rows.values_list(*columns)]
+    read = rows.values_list(*columns, "last_run_at")
+    return [
+        Schedule(*values)._replace(is_noted_run=_is_noted_run(values[3], last))
+        for *values, last in read
+    ]
+
+
+def _is_noted_run(changed: datetime, last_run: datetime | None) -> bool:
+    """Say that beat has saved the row last: it notes so what it has sent."""
+    return last_run is not None and changed - last_run <= _NOTED_WITHIN
+
+
+def due_since(
+    found: Iterable[schedules.Schedule], since: datetime, now: datetime, most: int
+) -> Due:
+    """Return when schedules of one task have asked for it since a run of it, up to `most` times."""
+    times = list(islice(schedules.runs_between(found, since, now), most + 1))
+    return Due(times[0] if times else None, min(len(times), most), len(times) > most)
 
 
 def look_at_beat(also_sent_at: datetime | None, now: datetime) -> Beat | None:

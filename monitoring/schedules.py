@@ -178,6 +178,17 @@ def next_run(schedule: Schedule, at: datetime) -> datetime | None:
     return None if found is None else datetime.fromtimestamp(found, UTC)
 
 
+def runs_between(
+    schedules: Iterable[Schedule], since: datetime, until: datetime
+) -> Iterator[datetime]:
+    """Yield when the schedules of a task come after a run at `since` and not after `until`."""
+    for run in merge(*(_runs(one, since, until) for one in schedules)):
+        at = datetime.fromtimestamp(run, UTC)
+        if at > until:
+            return
+        yield at
+
+
 def largest_gap(
     schedules: Iterable[Schedule], since: datetime, until: datetime
 ) -> timedelta | None:

@@ -34,6 +34,7 @@ def find(failing: Sequence[Failing], now: datetime, *, beat_asks: bool = False) 
         _quietly(known.read_contexts, evidence.alias)
     if known.missing:
         _quietly(lambda: known.read_schedules(beat_asks), _beat_alias)
+        _quietly(known.read_gaps, evidence.alias)
     found = {rule.key: _cause(known, rule, verdict) for rule, verdict in failing}
     return {key: cause for key, cause in found.items() if cause is not None}
 

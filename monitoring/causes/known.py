@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from monitoring import contexts, periodic_tasks
@@ -13,6 +13,7 @@ from monitoring.core.causes.facts import (
     LONGEST_WAIT,
     NO_PAST,
     Beat,
+    Due,
     Facts,
     Listener,
     Message,
@@ -20,14 +21,20 @@ from monitoring.core.causes.facts import (
     Queue,
     Schedule,
 )
+from monitoring.core.rhythm import longest_gap
 from monitoring.core.statuses import FINISHED
 from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
 from monitoring.core.workers import Heartbeat
 from monitoring.models import WorkerHeartbeat
+from monitoring.schedules import Schedule as Plan
+from monitoring.schedules import entries
 from monitoring.tasklogs import clues
 from monitoring.tasklogs.clues import Unstarted
+from monitoring.tasklogs.history import recent
 
 Failing = tuple[Rule, Verdict]
+_MOST_DUE = 50
+"""Times that a task was due which are counted: of more, it does not matter how many."""
 
 
 def look_at_beat(now: datetime) -> Beat | None:
@@ -57,6 +64,10 @@ class Known:
     """By the task they send."""
     by_name: Mapping[str, Schedule] = field(default_factory=dict)
     beat: Beat | None = None
+    plans: Mapping[str, Sequence[Plan]] = field(default_factory=dict)
+    """By the task they send: when those that are enabled do."""
+    gaps: Mapping[str, timedelta] = field(default_factory=dict)
+    """By task: the longest time between its last runs."""
 
     @property
     def missing(self) -> list[Failing]:
@@ -134,6 +145,29 @@ class Known:
         self.schedules, self.by_name = by_task, {one.name: one for one in found}
         if not beat_asks and any(one.sends(one.task_name, self.now) for one in found):
             self.beat = look_at_beat(self.now)
+        self._read_plans()
+
+    def _read_plans(self) -> None:
+        """Read when the tasks are due of which nothing is known but that they ran before."""
+        ran = {rule.task_name for rule, verdict in self.missing if verdict.last_known is not None}
+        ran -= {name for name, one in self.unstarted.items() if one.message.waits}
+        scheduled = {name for name in ran if any(one.is_enabled for one in self._of(name))}
+        plans: dict[str, list[Plan]] = {}
+        if scheduled:
+            for entry in entries(self.now, scheduled):
+                plans.setdefault(entry.task, []).append(entry.schedule)
+        self.plans = plans
+
+    def read_gaps(self) -> None:
+        """Read how regularly the tasks ran that nothing is known to send."""
+        free = {
+            rule.task_name
+            for rule, verdict in self.missing
+            if verdict.last_known is not None and rule.task_name not in self.plans
+        }
+        found = recent(sorted(free)[: clues.MOST_PASTS], clues.PAST) if free else {}
+        gaps = {name: longest_gap([one.started_at for one in runs]) for name, runs in found.items()}
+        self.gaps = {name: gap for name, gap in gaps.items() if gap is not None}
 
     # Telling
 
@@ -150,6 +184,8 @@ class Known:
             sender=sender,
             schedules=self._schedules(rule, sender, message),
             beat=self.beat,
+            due=self._due(rule, last),
+            longest_gap=self.gaps.get(rule.task_name),
             message=message,
             queue=self.queues.get(message.queue) if message is not None else None,
             elsewhere=elsewhere,
@@ -158,11 +194,23 @@ class Known:
             past=self.pasts.get(found.pk, NO_PAST) if found is not None else NO_PAST,
         )
 
+    def _of(self, task_name: str) -> Sequence[Schedule]:
+        return self.schedules.get(task_name, ())
+
+    def _due(self, rule: Rule, last: Execution | None) -> Due | None:
+        """Return when the task was due since its last run; None: nobody can tell."""
+        plans = self.plans.get(rule.task_name)
+        if last is None or not plans:
+            return None
+        if any(one.has_changed_since(last.started_at) for one in self._of(rule.task_name)):
+            return None
+        return periodic_tasks.due_since(plans, last.started_at, self.now, _MOST_DUE)
+
     def _schedules(
         self, rule: Rule, sender: str | None, message: Message | None
     ) -> tuple[Schedule, ...]:
         named = (self.by_name.get(name) for name in (sender, message and message.sender) if name)
-        ours = [*self.schedules.get(rule.task_name, ()), *(one for one in named if one is not None)]
+        ours = [*self._of(rule.task_name), *(one for one in named if one is not None)]
         return tuple(dict.fromkeys(ours))
 
     def _message(self, rule: Rule) -> Message | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from monitoring.core.causes import CAUSES, probable_cause
 from monitoring.core.causes.facts import (
     Beat,
+    Due,
     Facts,
     Listener,
     Message,
@@ -351,11 +352,64 @@ class TestTheSchedule:
         assert found is not None
         assert found[0] == "queued"
 
-    def test_ran_the_task_before_the_window_began(self) -> None:
-        assert cause(last_ran(started_at=ago(minutes=65))) == (
+    @pytest.mark.parametrize(
+        ("due", "often"),
+        [
+            (Due(ago(minutes=45), 1), "1 run was"),
+            (Due(ago(minutes=64), 50), "50 runs were"),
+            (Due(ago(minutes=64), 50, is_more=True), "more than 50 runs were"),
+        ],
+    )
+    def test_was_missed(self, due: Due, often: str) -> None:
+        assert cause(last_ran(started_at=ago(minutes=65)), schedules=(HOURLY,), due=due) == (
+            "schedule_missed",
+            "It has missed its schedule: it last ran at 2026-03-10 10:55:00 UTC; "
+            f"{often} due since",
+        )
+
+    def test_was_missed_long_before_a_beat_that_sends_often_counts_as_silent(self) -> None:
+        often = rule(lookback_hours=3 / 60)
+        last = last_ran(started_at=NOW - timedelta(minutes=3, seconds=23))
+        due = Due(NOW - timedelta(minutes=3, seconds=3), 10)
+        beat = Beat(due.first_at, due.first_at)  # type: ignore[arg-type]
+
+        found = cause(last, rule=often, schedules=(HOURLY,), due=due, beat=beat)
+
+        assert found is not None
+        assert found[0] == "schedule_missed"
+
+    def test_was_not_missed_by_a_message_that_waits(self) -> None:
+        due = Due(ago(minutes=45), 1)
+
+        found = cause(last_ran(), schedules=(HOURLY,), due=due, message=WAITS, queue=Queue())
+
+        assert found is not None
+        assert found[0] == "queued"
+
+    @pytest.mark.parametrize(
+        "due", [Due(), Due(ago(minutes=4), 1)], ids=["not due yet", "due just now"]
+    )
+    def test_leaves_more_than_a_window_between_two_runs(self, due: Due) -> None:
+        assert cause(last_ran(started_at=ago(minutes=65)), due=due) == (
             "before_window",
             "It ran before the window began: at 2026-03-10 10:55:00 UTC, 5 min before it; is a "
             "window of 1 h too short?",
+        )
+
+    @pytest.mark.parametrize(
+        ("gap", "more"),
+        [
+            (timedelta(minutes=61), "; is a window of 1 h too short?"),
+            (timedelta(minutes=60), "; its runs before were at most 1 h apart"),
+            (None, ""),
+        ],
+    )
+    def test_is_not_known_of_a_task_that_ran_before_the_window_began(
+        self, gap: timedelta | None, more: str
+    ) -> None:
+        assert cause(last_ran(started_at=ago(minutes=65)), longest_gap=gap) == (
+            "before_window",
+            f"It ran before the window began: at 2026-03-10 10:55:00 UTC, 5 min before it{more}",
         )
 
     @pytest.mark.parametrize(
@@ -459,10 +513,13 @@ some_facts = st.builds(
             moments,
             st.none() | moments,
             st.none() | st.floats(0, 1e6),
+            st.booleans(),
         ),
         max_size=5,
     ).map(tuple),
     beat=st.none() | st.builds(Beat, moments, moments),
+    due=st.none() | st.builds(Due, st.none() | moments, st.integers(1, 50), st.booleans()),
+    longest_gap=st.none() | st.timedeltas(timedelta(0), timedelta(days=9)),
     message=st.none()
     | st.builds(
         Message,

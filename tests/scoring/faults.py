@@ -19,6 +19,7 @@ from monitoring.core.causes.facts import (
     LONGEST_WAIT,
     NO_PAST,
     Beat,
+    Due,
     Facts,
     Listener,
     Message,
@@ -27,6 +28,7 @@ from monitoring.core.causes.facts import (
     past_of,
 )
 from monitoring.core.lifecycle import WORKER_LOST
+from monitoring.core.rhythm import longest_gap
 from monitoring.core.statuses import Status
 from monitoring.core.values import ContextFilter, Evidence, Execution, Rule, Verdict
 from monitoring.core.verdicts import judge
@@ -152,6 +154,8 @@ class World:
             sender=self._sender(now),
             schedules=schedules,
             beat=self._beat(now) if any(one.is_enabled for one in schedules) else None,
+            due=self._due(verdict, now) if any(one.is_enabled for one in schedules) else None,
+            longest_gap=longest_gap([one.started_at for one in self._before(now)]),
             message=message,
             queue=self._queue(now) if message is not None and message.waits else None,
             elsewhere=elsewhere,
@@ -265,6 +269,13 @@ class World:
         last = self._sent[number]
         following = bisect_right(self.told.due, last)
         return Beat(last, self.told.due[following]) if following < len(self.told.due) else None
+
+    def _due(self, verdict: Verdict, now: datetime) -> Due | None:
+        last, due = verdict.last_known, self.told.due
+        if last is None:
+            return None
+        first, end = bisect_right(due, last.started_at), bisect_right(due, now)
+        return Due(due[first] if first < end else None, end - first)
 
 
 def _faults(told: Told) -> Iterator[tuple[int, str]]:

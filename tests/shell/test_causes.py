@@ -172,13 +172,20 @@ class TestWhatTheLogTells:
 
         assert cause().startswith("It waits in the queue: sent at 2026-03-10 11:50:00 UTC")
 
-    def test_of_a_run_just_before_the_window(self, cause: Any) -> None:
+    @pytest.mark.parametrize(
+        ("apart", "more"),
+        [
+            (59, "; its runs before were at most 59 min apart"),
+            (80, "; is a window of 1 h too short?"),
+        ],
+    )
+    def test_of_a_run_just_before_the_window(self, cause: Any, apart: int, more: str) -> None:
         rule("sync")
-        execution("sync", started=ago(minutes=70))
+        for number in range(4):
+            execution("sync", started=ago(minutes=70 + number * apart))
 
         assert cause() == (
-            "It ran before the window began: at 2026-03-10 10:50:00 UTC, 10 min before it; is a "
-            "window of 1 h too short?"
+            f"It ran before the window began: at 2026-03-10 10:50:00 UTC, 10 min before it{more}"
         )
 
     @pytest.mark.parametrize(
@@ -206,6 +213,28 @@ class TestWhatTheLogTells:
         unstarted("sync", context_id=context_id)
 
         assert cause().startswith("It waits in the queue") is waits
+
+
+MISSED = "It has missed its schedule: it last ran at 2026-03-10 07:00:00 UTC"
+BEFORE = "It ran before the window began: at 2026-03-10 07:00:00 UTC, 2 h before it"
+AT_NIGHT = {"interval": None, "crontab": {"hour": "3", "minute": "0"}}
+AT_NINE = {"interval": None, "crontab": {"hour": "9", "minute": "0"}}
+PLANS = pytest.mark.parametrize(
+    ("columns", "changed", "text"),
+    [
+        ({}, 1500, f"{MISSED}; 5 runs were due since"),
+        (AT_NINE, 1500, f"{MISSED}; 1 run was due since"),
+        # Beat has saved the row three minutes after it has sent the task.
+        (
+            {"last_run_at": ago(minutes=33)},
+            30,
+            f"{MISSED}; 5 runs were due since",
+        ),
+        ({"last_run_at": ago(minutes=90)}, 30, BEFORE),
+        (AT_NIGHT, 1500, f"{BEFORE}; is a window of 3 h too short?"),
+    ],
+    ids=["an interval", "a crontab", "noted since", "changed since", "not due since"],
+)
 
 
 class TestWhatBeatsTablesTell:
@@ -258,6 +287,19 @@ class TestWhatBeatsTablesTell:
 
         assert AlertEvent.objects.get().cause == ""
 
+    @PLANS
+    def test_of_how_often_a_task_was_due_since_its_last_run(
+        self, cause: Any, columns: dict[str, Any], changed: float, text: str
+    ) -> None:
+        rule("sync", lookback_hours=3)
+        if "crontab" in columns:
+            columns = columns | {"crontab": CrontabSchedule.objects.create(**columns["crontab"])}
+        periodic(**columns)
+        PeriodicTask.objects.update(date_changed=ago(minutes=changed))
+        execution("sync", started=ago(hours=5), periodic_task_name="Hourly sync")
+
+        assert cause() == text
+
     @pytest.mark.parametrize(
         ("columns", "due"),
         [
@@ -278,6 +320,18 @@ class TestWhatBeatsTablesTell:
         beat = periodic_tasks.look_at_beat(ago(hours=5), NOW)
 
         assert (beat and beat.due_at) == due
+
+    def test_of_missed_runs_while_beat_may_still_be_on_time(self, cause: Any) -> None:
+        rule("sync", lookback_hours=3 / 60)
+        often = IntervalSchedule.objects.create(every=20, period="seconds")
+        last = NOW - timedelta(minutes=3, seconds=23)
+        periodic(interval=often, last_run_at=last)
+        execution("sync", started=last, periodic_task_name="Hourly sync")
+
+        assert cause() == (
+            "It has missed its schedule: it last ran at 2026-03-10 11:56:37 UTC; 10 runs were due "
+            "since"
+        )
 
     def test_of_a_schedule_only_from_its_last_change_on(self) -> None:
         periodic(last_run_at=ago(hours=5))

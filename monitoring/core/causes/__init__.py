@@ -43,6 +43,7 @@ CAUSES: dict[str, Callable[[Facts], Why]] = {
     "schedule_disabled": schedules.disabled,
     "schedule_deleted": schedules.deleted,
     "beat_silent": schedules.beat_silent,
+    "schedule_missed": schedules.missed,
     "before_window": schedules.before_window,
 }
 """Stable id to the function that says whether a cause fits, in the order of asking."""

@@ -46,10 +46,16 @@ class Schedule(NamedTuple):
     """From when on it sends nothing any more."""
     expires: float | None = None
     """Seconds after which no worker obeys a message of it any more."""
+    is_noted_run: bool = False
+    """What changed last is beat's own note that it has sent it."""
 
     def sends(self, task_name: str, now: datetime) -> bool:
         is_over = self.ends_at is not None and self.ends_at <= now
         return self.task_name == task_name and self.is_enabled and not is_over
+
+    def has_changed_since(self, at: datetime) -> bool:
+        """Say that somebody may have changed it since."""
+        return not self.is_noted_run and self.changed_at > at
 
 
 class Beat(NamedTuple):
@@ -62,6 +68,17 @@ class Beat(NamedTuple):
 
     def is_silent(self, now: datetime) -> bool:
         return BEAT_GRACE < now - self.due_at <= BEAT_FORGOTTEN
+
+
+class Due(NamedTuple):
+    """When the schedules of a task have asked for it since its last run."""
+
+    first_at: datetime | None = None
+    """The first of these times; None: there was none."""
+    times: int = 0
+    """How many of them were counted."""
+    is_more: bool = False
+    """There were more than that."""
 
 
 class Message(NamedTuple):
@@ -151,6 +168,10 @@ class Facts:
     schedules: tuple[Schedule, ...] = ()
     """Periodic tasks that send the task, and the one that did."""
     beat: Beat | None = None
+    due: Due | None = None
+    """None: nothing is scheduled, or a schedule was changed since the last run."""
+    longest_gap: timedelta | None = None
+    """The longest time between its last runs; None: there are too few, or nobody looked."""
     message: Message | None = None
     queue: Queue | None = None
     elsewhere: Execution | None = None
@@ -173,6 +194,15 @@ class Facts:
             return verdict.still_running
         found = verdict.execution
         return found if found is not None and found.status is Status.RUNNING else None
+
+    @property
+    def is_overdue(self) -> bool:
+        """Say that a run is missing which the schedule has asked for, and not just now."""
+        last, due = self.verdict.last_known, self.due
+        if last is None or due is None or due.first_at is None:
+            return False
+        may_be_late = min(BEAT_GRACE, (due.first_at - last.started_at) / 2)
+        return self.now - due.first_at > may_be_late
 
     @property
     def sent(self) -> Message | None:

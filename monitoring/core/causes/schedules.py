@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from monitoring.core.causes.facts import Facts, Schedule
 from monitoring.core.causes.wording import Why, lasting, moment, named
-from monitoring.core.wording import Text, joined
+from monitoring.core.wording import Text, joined, ngettext
 from monitoring.core.wording import Text as _
 
 _MOST_NAMES = 3
@@ -70,7 +70,21 @@ def beat_silent(facts: Facts) -> Why:
     )
 
 
+def missed(facts: Facts) -> Why:
+    """Nothing is known of a message, and the time was there for it."""
+    last, due = facts.verdict.last_known, facts.due
+    if last is None or due is None or not _was_not_sent(facts) or not facts.is_overdue:
+        return None
+    ran = _("it last ran at {time}", time=moment(last.started_at))
+    if due.is_more:
+        often = _("more than {count} runs were due since", count=due.times)
+    else:
+        often = ngettext("{count} run was due since", "{count} runs were due since", due.times)
+    return _("It has missed its schedule"), joined((ran, often), "; ")
+
+
 def before_window(facts: Facts) -> Why:
+    """It ran in good time by all that is known, unless it is known to be overdue."""
     last = facts.verdict.last_known
     if not facts.is_missing or last is None or last.status not in facts.rule.expected_statuses:
         return None
@@ -78,12 +92,21 @@ def before_window(facts: Facts) -> Why:
     early, window = start - last.started_at, facts.now - start
     if not timedelta(0) < early <= window:
         return None
-    return _("It ran before the window began"), _(
-        "at {time}, {early} before it; is a window of {window} too short?",
-        time=moment(last.started_at),
-        early=lasting(early),
-        window=lasting(window),
-    )
+    evidence = _("at {time}, {early} before it", time=moment(last.started_at), early=lasting(early))
+    if _leaves_more_than(window, facts):
+        more = _("is a window of {window} too short?", window=lasting(window))
+        evidence = joined((evidence, more), "; ")
+    elif facts.due is None and facts.longest_gap is not None:
+        more = _("its runs before were at most {gap} apart", gap=lasting(facts.longest_gap))
+        evidence = joined((evidence, more), "; ")
+    return _("It ran before the window began"), evidence
+
+
+def _leaves_more_than(window: timedelta, facts: Facts) -> bool:
+    """Say that more than a window passes between two runs, by the schedule or by the last runs."""
+    if facts.due is not None:
+        return not facts.is_overdue
+    return facts.longest_gap is not None and facts.longest_gap > window
 
 
 def _was_not_sent(facts: Facts) -> bool:
