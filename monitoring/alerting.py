@@ -101,9 +101,14 @@ def explain(decisions: Sequence[Decision], now: datetime, *, beat_asks: bool = F
     beat_asks: beat has sent the check, and therefore lives.
     """
     telling = [one for one in decisions if one.step.owed in _ABOUT_FAILURE]
-    found = causes.find([(one.rule, one.verdict) for one in telling], now, beat_asks=beat_asks)
+    find_causes(telling, now, beat_asks=beat_asks)
+
+
+def find_causes(decisions: Sequence[Decision], now: datetime, *, beat_asks: bool = False) -> None:
+    """Write into each decision why its rule probably fails, whoever is told of it."""
+    found = causes.find([(one.rule, one.verdict) for one in decisions], now, beat_asks=beat_asks)
     with mail_language():
-        for one in telling:
+        for one in decisions:
             if cause := found.get(one.rule.key):
                 one.cause, one.told_cause = cause, said(cause.text, translation)
 

@@ -1,7 +1,8 @@
 """Beat, watched without a rule: while it is silent, one alert says so, and others wait behind it.
 
-It is looked at only when a rule fails because of it, and until it is back. An alert waits only if
-everybody it would go to has been told of beat, and for an hour at most, as behind any other task.
+It is looked at only when a rule fails that it may be to blame for, and until it is back. An alert
+waits only if everybody it would go to has been told of beat, and for an hour at most, as behind any
+other task.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from django.utils import translation
 
 from monitoring import causes, runs
-from monitoring.alerting import Decision, StateRow, read_state
+from monitoring.alerting import Decision, StateRow, find_causes, read_state
 from monitoring.core.incidents import Action, MessageKind, step
 from monitoring.core.inhibition import Upstream
 from monitoring.core.keys import BEAT
@@ -32,6 +33,8 @@ WATCH = Rule(key=BEAT, task_name=NAME, expected_statuses=(Status.RUNNING,))
 CATCHES_UP = timedelta(minutes=10)
 """How long alerts still wait once beat is back: it begins with what it has missed."""
 
+_BECAUSE = "beat_silent"
+"""The cause of what fails because of beat."""
 _MOST_DEPENDENTS = 50
 _ADVICE = _(
     "Does the process `celery beat` run, and reach broker and database? While it is silent, the "
@@ -58,8 +61,9 @@ def watch(
     """
     late = [one for one in decisions if _is_late(one)]
     was_silent = noted is not None and noted.pk is not None and not noted.is_fine
-    if late:
-        found = _silent(late, take_states, now, writes=begun is not None)
+    told = [] if asks or was_silent else _told_before(decisions, late, now)
+    if late or told:
+        found = _silent(late, told, take_states, now, writes=begun is not None)
     else:
         found = _back(take_states, now, asks) if was_silent else []
     for one in found:
@@ -77,7 +81,26 @@ def _is_late(decision: Decision) -> bool:
     """Say that a rule is about to alert because of beat; JSON arguments alert as documented."""
     owed, cause = decision.step, decision.cause
     is_alert = owed.owed is MessageKind.ALERT and not owed.suppressed_by
-    return decision.rule.is_stored and is_alert and cause is not None and cause.id == "beat_silent"
+    return decision.rule.is_stored and is_alert and cause is not None and cause.id == _BECAUSE
+
+
+def _told_before(
+    decisions: Sequence[Decision], late: Sequence[Decision], now: datetime
+) -> list[Decision]:
+    """Return the other rules that fail because of beat, which is known to be silent only now."""
+    others = [one for one in decisions if _may_miss_beat(one, now) and not _is_late(one)]
+    if not others or not (late or causes.is_beat_silent(now)):
+        return []
+    find_causes([one for one in others if one.cause is None], now)
+    return [one for one in others if one.cause is not None and one.cause.id == _BECAUSE]
+
+
+def _may_miss_beat(decision: Decision, now: datetime) -> bool:
+    """Say that a rule misses its task, and nobody has said that he takes care of it."""
+    rule, event = decision.rule, decision.event
+    is_missing = rule.is_stored and decision.verdict.kind is VerdictKind.NO_EXECUTION
+    is_silenced = rule.is_snoozed(now) or (event is not None and event.is_acknowledged(now))
+    return is_missing and not is_silenced
 
 
 def _waited_for(decision: Decision) -> AlertEvent | None:
@@ -109,27 +132,37 @@ def _hold(decision: Decision, above: AlertEvent | None, now: datetime) -> None:
 
 
 def _silent(
-    late: Sequence[Decision], take_states: TakeStates, now: datetime, *, writes: bool
+    late: Sequence[Decision],
+    told_before: Sequence[Decision],
+    take_states: TakeStates,
+    now: datetime,
+    *,
+    writes: bool,
 ) -> list[Decision]:
+    """Return what is decided about a silent beat, and hold the alerts that are late because of it.
+
+    told_before: rules that fail because of it as well, but have alerted or do not alert yet.
+    """
+    missed = [*late, *told_before]
     superusers = superuser_addresses()
     if not superusers:  # nobody can be told of beat, so nothing waits for it
         return []
-    reached = {one.rule.key: resolve_recipients(one.rule.notify_to, superusers) for one in late}
+    reached = {one.rule.key: resolve_recipients(one.rule.notify_to, superusers) for one in missed}
     everybody = {*superusers, *(address for some in reached.values() for address in some)}
     state = take_states([WATCH])[BEAT]
     event = AlertEvent.objects.filter(open_key=BEAT).first()
     told = everybody if event is None else _told(event, now)
-    names = {one.rule.task_name for one in late} | set(event.dependent_tasks if event else ())
+    names = {one.rule.task_name for one in missed} | set(event.dependent_tasks if event else ())
     with mail_language():
         advice = said(_ADVICE, translation)
     rule = replace(
         WATCH,
         description=advice,
-        lookback_hours=late[0].rule.lookback_hours,
+        lookback_hours=missed[0].rule.lookback_hours,
         notify_to=tuple(sorted(everybody)),
         dependent_tasks=tuple(sorted(names)[:_MOST_DEPENDENTS]),
     )
-    because = late[0].cause
+    because = missed[0].cause
     reason = because.evidence if because is not None else ""
     verdict = Verdict(VerdictKind.NO_EXECUTION, NO_EXECUTION, reason=reason)
     about_beat = Decision(
@@ -139,7 +172,7 @@ def _silent(
         state=state,
         event=event,
         cause=because,
-        told_cause=late[0].told_cause,
+        told_cause=missed[0].told_cause,
     )
     if event is None and writes:
         about_beat.event = _opened(rule, now)

@@ -177,7 +177,7 @@ def _found(decision: Decision, is_unreached: bool, now: datetime) -> dict[str, A
             "resolution": AlertEvent.Resolution.RECOVERED.value,
             "alert_owed": False,
         }
-    if step.owed is not None:
+    if step.owed is not None or decision.told_cause:
         values["cause"] = decision.told_cause or _cause_before(decision)
     if step.upstream is not None:
         values["upstream_id"] = step.upstream.event_id

@@ -249,6 +249,81 @@ def test_resolved_by_hand_it_alerts_again_with_what_fails_next(
     assert (SILENT, OPS) in told(mailoutbox)
 
 
+class TestWhenItIsKnownToBeSilentOnlyAfterARuleHasAlerted:
+    @pytest.fixture(autouse=True)
+    def _has_alerted(self, old_log: None, check: Any, mailoutbox: Mailbox) -> None:
+        rule("sync", lookback_hours=3 / 60, notify_to=[OPS])
+        often = IntervalSchedule.objects.create(every=20, period="seconds")
+        last = NOW - timedelta(minutes=3, seconds=23)
+        PeriodicTask.objects.create(name="Sync", task="sync", interval=often, last_run_at=last)
+        PeriodicTask.objects.update(date_changed=ago(days=1))
+        execution("sync", started=last, periodic_task_name="Sync")
+        check(minutes=2.5)
+        assert told(mailoutbox) == [of("sync")]
+        mailoutbox.clear()
+
+    def test_its_own_alert_goes_out_at_the_next_check(
+        self, check: Any, mailoutbox: Mailbox
+    ) -> None:
+        check()
+
+        assert told(mailoutbox) == [(SILENT, OPS), (SILENT, ROOT)]
+        event = AlertEvent.objects.get(task_name="celery beat")
+        assert event.dependent_tasks == ["sync"]
+        assert event.cause.startswith("Beat is silent")
+
+    def test_it_is_told_once_and_again_when_it_is_back(
+        self, check: Any, mailoutbox: Mailbox
+    ) -> None:
+        check(times=3)
+        beat_sends()
+        check()
+
+        assert told(mailoutbox) == [(SILENT, OPS), (SILENT, ROOT), (BACK, OPS), (BACK, ROOT)]
+
+    def test_what_alerts_later_waits_behind_it(self, check: Any, mailoutbox: Mailbox) -> None:
+        check()
+        missed("report", OPS)
+        check()
+
+        assert told(mailoutbox) == [(SILENT, OPS), (SILENT, ROOT)]
+        assert AlertEvent.objects.get(task_name="report").alert_owed
+
+    def test_what_alerted_before_is_listed_beside_what_alerts_now(
+        self, check: Any, mailoutbox: Mailbox
+    ) -> None:
+        missed("report", OPS)
+        check()
+
+        assert told(mailoutbox) == [(SILENT, OPS), (SILENT, ROOT)]
+        event = AlertEvent.objects.get(task_name="celery beat")
+        assert event.dependent_tasks == ["report", "sync"]
+
+    def test_the_event_of_the_rule_is_told_the_better_cause(self, check: Any) -> None:
+        check()
+
+        assert AlertEvent.objects.get(task_name="sync").cause.startswith("Beat is silent")
+
+    @pytest.mark.parametrize("silenced", ["snoozed", "acknowledged"])
+    def test_nobody_hears_of_it_through_a_rule_that_is_silenced(
+        self, silenced: str, check: Any, mailoutbox: Mailbox
+    ) -> None:
+        if silenced == "snoozed":
+            MonitorRule.objects.update(snoozed_until=timezone.now() + timedelta(days=1))
+        else:
+            AlertEvent.objects.update(acknowledged_at=timezone.now())
+        check()
+
+        assert told(mailoutbox) == []
+
+    def test_a_check_that_beat_has_sent_does_not_even_look(self, mailoutbox: Mailbox) -> None:
+        with CaptureQueriesContext(connection) as queries:
+            beat_asks("Check")
+
+        assert told(mailoutbox) == []
+        assert "intervalschedule" not in "".join(query["sql"] for query in queries)
+
+
 def test_without_superusers_nothing_waits(
     check: Any, mailoutbox: Mailbox, django_user_model: Any
 ) -> None:
