@@ -187,6 +187,12 @@ def schedules_of(task_names: Collection[str], names: Collection[str]) -> list[Sc
     ]
 
 
+def enabled_tasks() -> frozenset[str]:
+    """Return the tasks that enabled periodic tasks send."""
+    rows = PeriodicTask.objects.filter(enabled=True).order_by()
+    return frozenset(rows.values_list("task", flat=True).distinct())
+
+
 def _is_noted_run(changed: datetime, last_run: datetime | None) -> bool:
     """Say that beat has saved the row last: it notes so what it has sent."""
     return last_run is not None and changed - last_run <= _NOTED_WITHIN

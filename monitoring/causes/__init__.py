@@ -34,8 +34,15 @@ def find(failing: Sequence[Failing], now: datetime, *, beat_asks: bool = False) 
         _quietly(known.read_contexts, evidence.alias)
     if known.missing:
         _quietly(lambda: known.read_schedules(beat_asks), _beat_alias)
+    if known.free:
         _quietly(known.read_gaps, evidence.alias)
     found = {rule.key: _cause(known, rule, verdict) for rule, verdict in failing}
+    traceless = known.left_no_trace([pair for pair in failing if found[pair[0].key] is None])
+    if traceless:
+        _quietly(lambda: known.read_scheduled(traceless), _beat_alias)
+    if known.strangers:
+        _quietly(known.read_names, evidence.alias)
+        found |= {rule.key: _cause(known, rule, verdict) for rule, verdict in known.strangers}
     return {key: cause for key, cause in found.items() if cause is not None}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from monitoring import contexts, periodic_tasks
@@ -21,18 +22,22 @@ from monitoring.core.causes.facts import (
     Queue,
     Schedule,
 )
+from monitoring.core.findings import World
 from monitoring.core.rhythm import longest_gap
 from monitoring.core.statuses import FINISHED
 from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
 from monitoring.core.workers import Heartbeat
 from monitoring.models import WorkerHeartbeat
+from monitoring.registry import task_names
 from monitoring.schedules import Schedule as Plan
 from monitoring.schedules import entries
 from monitoring.tasklogs import clues
 from monitoring.tasklogs.clues import Unstarted
-from monitoring.tasklogs.history import recent
+from monitoring.tasklogs.history import recent, seen_names
 
 Failing = tuple[Rule, Verdict]
+MOST_STRANGERS = 20
+"""Rules whose task is compared with every name that is known: more of them are hardly misspelt."""
 _MOST_DUE = 50
 """Times that a task was due which are counted: of more, it does not matter how many."""
 
@@ -68,6 +73,11 @@ class Known:
     """By the task they send: when those that are enabled do."""
     gaps: Mapping[str, timedelta] = field(default_factory=dict)
     """By task: the longest time between its last runs."""
+    in_code: frozenset[str] = frozenset()
+    scheduled: frozenset[str] = frozenset()
+    strangers: Sequence[Failing] = ()
+    """Rules whose task is not in the code, and was looked for elsewhere."""
+    world: World | None = None
 
     @property
     def missing(self) -> list[Failing]:
@@ -145,7 +155,8 @@ class Known:
         self.schedules, self.by_name = by_task, {one.name: one for one in found}
         if not beat_asks and any(one.sends(one.task_name, self.now) for one in found):
             self.beat = look_at_beat(self.now)
-        self._read_plans()
+        if self.beat is None or not self.beat.is_silent(self.now):
+            self._read_plans()
 
     def _read_plans(self) -> None:
         """Read when the tasks are due of which nothing is known but that they ran before."""
@@ -158,16 +169,46 @@ class Known:
                 plans.setdefault(entry.task, []).append(entry.schedule)
         self.plans = plans
 
+    @property
+    def free(self) -> set[str]:
+        """Return the tasks that ran before, and that no periodic task sends, disabled or not."""
+        ran = {rule.task_name for rule, verdict in self.missing if verdict.last_known is not None}
+        return ran - self.schedules.keys()
+
     def read_gaps(self) -> None:
-        """Read how regularly the tasks ran that nothing is known to send."""
-        free = {
-            rule.task_name
-            for rule, verdict in self.missing
-            if verdict.last_known is not None and rule.task_name not in self.plans
-        }
-        found = recent(sorted(free)[: clues.MOST_PASTS], clues.PAST) if free else {}
+        """Read how regularly the tasks ran that beat does not send."""
+        found = recent(sorted(self.free)[: clues.MOST_PASTS], clues.PAST)
         gaps = {name: longest_gap([one.started_at for one in runs]) for name, runs in found.items()}
         self.gaps = {name: gap for name, gap in gaps.items() if gap is not None}
+
+    def left_no_trace(self, unexplained: Sequence[Failing]) -> list[Failing]:
+        """Return the rules of whose task nothing was found in the log and in beat's tables."""
+        return [
+            (rule, verdict)
+            for rule, verdict in unexplained
+            if verdict.kind is VerdictKind.NO_EXECUTION
+            and verdict.last_known is None
+            and rule.task_name not in self.unstarted
+            and not self._of(rule.task_name)
+        ]
+
+    def read_scheduled(self, traceless: Sequence[Failing]) -> None:
+        """Read which tasks beat sends, if some of these tasks are not in the code either."""
+        self.in_code = frozenset(task_names())
+        strange = (pair for pair in traceless if pair[0].task_name not in self.in_code)
+        strangers = list(islice(strange, MOST_STRANGERS))
+        if strangers:
+            self.scheduled = periodic_tasks.enabled_tasks()
+            self.strangers = strangers
+
+    def read_names(self) -> None:
+        """Read which tasks the log knows; 900 in a query."""
+        self.world = World(
+            now=self.now,
+            in_code=self.in_code,
+            scheduled=self.scheduled,
+            seen=frozenset(seen_names()),
+        )
 
     # Telling
 
@@ -191,6 +232,7 @@ class Known:
             elsewhere=elsewhere,
             elsewhere_type=elsewhere_type,
             worker=self.workers.get(found.worker) if found is not None else None,
+            world=self.world,
             past=self.pasts.get(found.pk, NO_PAST) if found is not None else NO_PAST,
         )
 

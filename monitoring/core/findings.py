@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 
 from monitoring.core.names import did_you_mean
 from monitoring.core.statuses import Status
+from monitoring.core.texts import one_line
 from monitoring.core.values import Rule
 from monitoring.core.wording import Text
+from monitoring.core.wording import Text as _
 
 WARNING = "warning"
 _MOST_COMPARED = 2000
@@ -64,7 +66,15 @@ class World:
         places = (self.in_code, self.scheduled, self.switched_off)
         return self.has_run(task_name) or any(task_name in names for names in places)
 
+    def nowhere(self, task_name: str) -> Text:
+        """Return what is said of a task that is nowhere known, with the nearest names."""
+        return _(
+            'no task "{task}" is in the code, scheduled, or was ever seen{hint}',
+            task=one_line(task_name),
+            hint=self.hint(task_name),
+        )
+
     def hint(self, task_name: str) -> str:
         """Return the nearest known names of tasks; none where there are too many to compare."""
-        known = {*self.in_code, *self.scheduled, *(self.seen or ())}
+        known = {one_line(name) for name in (*self.in_code, *self.scheduled, *(self.seen or ()))}
         return did_you_mean(task_name, known) if len(known) <= _MOST_COMPARED else ""

@@ -101,11 +101,7 @@ def _task(rule: Rule, world: World) -> Iterator[Finding]:
         yield Finding(
             id="task-unknown",
             rule=rule,
-            message=_(
-                'no task "{task}" is in the code, scheduled, or was ever seen{hint}',
-                task=name,
-                hint=world.hint(name),
-            ),
+            message=world.nowhere(name),
             fix=_("Correct the name, in the spelling that Celery knows it by."),
         )
     elif name in world.switched_off:

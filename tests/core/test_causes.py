@@ -22,6 +22,7 @@ from monitoring.core.causes.facts import (
     is_same_error,
     past_of,
 )
+from monitoring.core.findings import World
 from monitoring.core.statuses import Status
 from monitoring.core.values import ContextFilter, Execution, Verdict, VerdictKind
 from monitoring.core.wording import ENGLISH, said
@@ -276,6 +277,26 @@ class TestTheMessage:
         assert cause(last, message=WAITS._replace(submitted_at=submitted)) is None
 
 
+class TestTheName:
+    def test_is_nowhere_known(self) -> None:
+        world = World(now=NOW, in_code=frozenset({"app.sync"}), seen=frozenset())
+
+        assert cause(rule=rule(task_name="app.snyc"), world=world) == (
+            "task_unknown",
+            'Nobody knows the task: no task "app.snyc" is in the code, scheduled, or was ever seen '
+            '(did you mean "app.sync"?)',
+        )
+
+    @pytest.mark.parametrize("place", ["in_code", "scheduled", "seen"])
+    def test_is_known_somewhere(self, place: str) -> None:
+        found = {"seen": frozenset[str]()} | {place: frozenset({"sync"})}
+
+        assert cause(world=World(now=NOW, **found)) is None  # type: ignore[arg-type]
+
+    def test_may_be_known_where_nobody_looked(self) -> None:
+        assert cause(world=World(now=NOW)) is None
+
+
 class TestTheSchedule:
     def test_is_disabled(self) -> None:
         assert cause(schedules=(HOURLY._replace(is_enabled=False),)) == (
@@ -519,6 +540,7 @@ some_facts = st.builds(
     ).map(tuple),
     beat=st.none() | st.builds(Beat, moments, moments),
     due=st.none() | st.builds(Due, st.none() | moments, st.integers(1, 50), st.booleans()),
+    world=st.none() | st.builds(World, now=st.just(NOW), seen=st.frozensets(texts, max_size=3)),
     longest_gap=st.none() | st.timedeltas(timedelta(0), timedelta(days=9)),
     message=st.none()
     | st.builds(

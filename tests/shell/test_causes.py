@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from django.core.mail import EmailMultiAlternatives
 from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from monitoring import causes, doors, periodic_tasks, workers
@@ -348,11 +349,43 @@ class TestWhatBeatsTablesTell:
         assert periodic_tasks.look_at_beat(None, NOW) is None
 
 
+class TestATaskThatNobodyKnows:
+    def test_is_told_with_the_nearest_name(self, cause: Any) -> None:
+        rule("nightly_snyc")
+        execution("nightly_sync", started=ago(hours=3))
+
+        assert cause() == (
+            'Nobody knows the task: no task "nightly_snyc" is in the code, scheduled, or was ever '
+            'seen (did you mean "nightly_sync"?)'
+        )
+
+    def test_is_none_that_the_code_has(self, cause: Any) -> None:
+        rule("monitor_task_status")
+
+        assert cause() == ""
+
+    def test_is_none_that_ran_for_another_context(self, cause: Any) -> None:
+        rule("sync", context_model="gap.IngestorSession", context_type="A")
+        execution("sync", started=ago(hours=3))
+
+        assert cause() == ""
+
+    def test_is_looked_for_only_where_nothing_else_was_found(self, monitor: Monitor) -> None:
+        rule("sync")
+        unstarted("sync")
+
+        with CaptureQueriesContext(connection) as queries:
+            monitor()
+
+        assert "RECURSIVE seen" not in "".join(query["sql"] for query in queries)
+
+
 class TestTheEvent:
     def test_keeps_its_cause_while_it_fails_in_the_same_way(
         self, cause: Any, clock: time_machine.Traveller
     ) -> None:
         rule("sync", remind_hours=0)
+        execution("sync", started=ago(days=2))
         waiting = unstarted("sync")
         first = cause()
         waiting.delete()

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test.utils import CaptureQueriesContext
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from monitoring.causes.known import MOST_STRANGERS
 from monitoring.checker import run_check
 from monitoring.core.arguments import parse_arguments
 from monitoring.models import (
@@ -289,6 +292,23 @@ def with_every_clue(count: int) -> int:
     return queries
 
 
+def with_misspelt_names(count: int) -> int:
+    # Names are read nine hundred at once.
+    fill_log(count // 2, is_fine=True)
+    store_rules(count)
+    long_ago = ago(days=60)
+    BackgroundTask.objects.update(
+        task_name=Concat(Value("x"), "task_name"), submitted_at=long_ago, started_at=long_ago
+    )
+
+    queries, report = check()
+
+    assert report.counts["failing"] == len(report.messages) == count
+    told = AlertEvent.objects.filter(cause__startswith="Nobody knows the task")
+    assert told.count() == min(count, MOST_STRANGERS)
+    return queries
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -303,6 +323,7 @@ def with_every_clue(count: int) -> int:
         with_everything,
         pytest.param(with_measures, marks=pytest.mark.matrix),
         pytest.param(with_every_clue, marks=pytest.mark.matrix),
+        pytest.param(with_misspelt_names, marks=pytest.mark.matrix),
     ],
     ids=lambda case: case.__name__,
 )

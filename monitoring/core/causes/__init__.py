@@ -45,6 +45,7 @@ CAUSES: dict[str, Callable[[Facts], Why]] = {
     "beat_silent": schedules.beat_silent,
     "schedule_missed": schedules.missed,
     "before_window": schedules.before_window,
+    "task_unknown": schedules.nobody_knows,
 }
 """Stable id to the function that says whether a cause fits, in the order of asking."""
 

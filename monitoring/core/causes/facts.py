@@ -14,6 +14,7 @@ from itertools import takewhile
 from statistics import median
 from typing import NamedTuple
 
+from monitoring.core.findings import World
 from monitoring.core.statuses import NOT_STARTED, Status
 from monitoring.core.texts import one_line
 from monitoring.core.values import Execution, Rule, Verdict, VerdictKind
@@ -181,6 +182,8 @@ class Facts:
     worker: Heartbeat | None = None
     """Of the worker of the execution in question."""
     past: Past = NO_PAST
+    world: World | None = None
+    """Where the task might be known; None: nobody looked, or not everywhere."""
 
     @property
     def is_missing(self) -> bool:

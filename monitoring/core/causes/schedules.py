@@ -109,6 +109,13 @@ def _leaves_more_than(window: timedelta, facts: Facts) -> bool:
     return facts.longest_gap is not None and facts.longest_gap > window
 
 
+def nobody_knows(facts: Facts) -> Why:
+    name, world = facts.rule.task_name, facts.world
+    if world is None or not facts.is_missing or world.knows(name):
+        return None
+    return _("Nobody knows the task"), world.nowhere(name)
+
+
 def _was_not_sent(facts: Facts) -> bool:
     """Say that nothing is known to have been sent that the missing execution could come of."""
     return facts.is_missing and facts.sent is None and facts.elsewhere is None
