@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.utils import translation
@@ -98,10 +98,22 @@ def read_state(state: StateRow, event: AlertEvent | None) -> State:
 def explain(decisions: Sequence[Decision], now: datetime, *, beat_asks: bool = False) -> None:
     """Write into each decision why its rule probably fails, if people are to be told of it.
 
+    Or if its event is young and has no cause yet: what explains it may come later than the alert.
     beat_asks: beat has sent the check, and therefore lives.
     """
-    telling = [one for one in decisions if one.step.owed in _ABOUT_FAILURE]
-    find_causes(telling, now, beat_asks=beat_asks)
+    asked = [one for one in decisions if _is_to_be_told(one) or _lacks_cause(one, now)]
+    find_causes(asked, now, beat_asks=beat_asks)
+
+
+def _is_to_be_told(decision: Decision) -> bool:
+    return decision.step.owed in _ABOUT_FAILURE
+
+
+def _lacks_cause(decision: Decision, now: datetime) -> bool:
+    event = decision.event
+    if event is None or event.cause or not decision.verdict.is_failing:
+        return False
+    return timedelta(0) <= now - event.opened_at < LOOKS_AGAIN
 
 
 def find_causes(decisions: Sequence[Decision], now: datetime, *, beat_asks: bool = False) -> None:
@@ -114,6 +126,8 @@ def find_causes(decisions: Sequence[Decision], now: datetime, *, beat_asks: bool
 
 
 _ABOUT_FAILURE = frozenset({MessageKind.ALERT, MessageKind.REMINDER})
+LOOKS_AGAIN = timedelta(hours=1)
+"""How long each check looks for the cause of an event that has none."""
 
 
 def owed_messages(

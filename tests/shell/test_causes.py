@@ -393,6 +393,40 @@ class TestTheEvent:
 
         assert cause() == first != ""
 
+    @pytest.mark.parametrize(("minutes", "is_found"), [(5, True), (59, True), (60, False)], ids=str)
+    def test_that_has_none_gets_what_is_found_within_an_hour(
+        self,
+        minutes: int,
+        is_found: bool,
+        cause: Any,
+        clock: time_machine.Traveller,
+        mailoutbox: Mailbox,
+    ) -> None:
+        rule("snyc")
+        periodic(task="snyc")
+        assert cause() == ""
+        error = "NotRegistered: the worker w1@host knows no task named snyc"
+        unstarted("snyc", "Stopped", errors=error, worker="w1@host", finished_at=ago(minutes=-1))
+        PeriodicTask.objects.update(last_run_at=ago(minutes=-minutes))
+        clock.shift(minutes * 60)
+
+        assert cause().startswith("The worker does not know the task") is is_found
+        assert len(mailoutbox) == 1
+
+    def test_that_has_one_is_not_looked_at_again(
+        self, cause: Any, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rule("sync")
+        unstarted("sync")
+        cause()
+        clock.shift(300)
+        asked: list[Any] = []
+        monkeypatch.setattr(causes, "find", lambda failing, *_, **__: asked.extend(failing) or {})
+
+        cause()
+
+        assert asked == []
+
     def test_gets_another_one_when_it_fails_in_another_way(
         self, cause: Any, clock: time_machine.Traveller
     ) -> None:

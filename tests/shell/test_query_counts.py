@@ -129,6 +129,18 @@ def some_still_failing(count: int) -> int:
     return queries
 
 
+def some_still_failing_without_a_cause(count: int) -> int:
+    fill_log(count)
+    store_rules(count)
+    check()
+
+    queries, report = check(minutes=5)
+
+    assert report.counts["failing"] == count // 10
+    assert not report.messages
+    return queries
+
+
 def some_recovering(count: int) -> int:
     fill_log(count)
     store_rules(count)
@@ -317,6 +329,7 @@ def with_misspelt_names(count: int) -> int:
         pytest.param(some_failing, marks=pytest.mark.matrix),
         pytest.param(some_still_failing, marks=pytest.mark.matrix),
         pytest.param(some_recovering, marks=pytest.mark.matrix),
+        pytest.param(some_still_failing_without_a_cause, marks=pytest.mark.matrix),
         json_arguments,
         pytest.param(with_contexts, marks=pytest.mark.matrix),
         with_contexts_thresholds_and_failures,
