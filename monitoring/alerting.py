@@ -201,6 +201,7 @@ def _facts(
         opened_at=event.opened_at if event else now,
         failing_checks=decision.step.failing_checks,
         cause=decision.told_cause,
+        is_none_due=decision.cause is not None and decision.cause.is_none_due,
         held_behind=_held_behind(event),
         not_checked_from=decision.not_checked_from,
         dependent_states=dependents.as_facts(decision.rule.dependent_tasks, others),

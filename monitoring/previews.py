@@ -68,6 +68,7 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
             opened_at=now,
             failing_checks=rule.alert_after,
             cause=said(cause, translation),
+            is_none_due=found is not None and found.is_none_due,
             words=translation,
         )
     return Preview(

@@ -86,6 +86,7 @@ def facts(
     opened_at: datetime | None = None,
     failing_checks: int = 0,
     cause: str = "",
+    is_none_due: bool = False,
     held_behind: str = "",
     not_checked_from: datetime | None = None,
     dependent_states: Sequence[Mapping[str, Any]] = (),
@@ -94,9 +95,10 @@ def facts(
     """Return what one message says, as JSON values: the nine documented variables and more.
 
     now: when the check was performed. opened_at: start of the incident. cause: why it probably
-    fails. held_behind: the task whose failure held this message back since then.
-    not_checked_from: checks were missing from here until now. dependent_states: task_name, state
-    and since of each dependent task. words: of the language that the texts among them are in.
+    fails. is_none_due: that says that no run was due. held_behind: the task whose failure held this
+    message back since then. not_checked_from: checks were missing from here until now.
+    dependent_states: task_name, state and since of each dependent task. words: of the language that
+    the texts among them are in.
     """
     execution = verdict.execution
     known = verdict.last_known
@@ -138,6 +140,7 @@ def facts(
         "opened_at": iso(opened_at),
         "failing_checks": failing_checks,
         "cause": cause,
+        "is_none_due": is_none_due,
         "held_behind": held_behind,
         "held_since": iso(opened_at) if held_behind else None,
         "not_checked_from": iso(not_checked_from),

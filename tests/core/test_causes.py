@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitoring.core.causes import CAUSES, probable_cause
+from monitoring.core.causes import CAUSES, Cause, probable_cause
 from monitoring.core.causes.facts import (
     Beat,
     Due,
@@ -26,6 +26,7 @@ from monitoring.core.findings import World
 from monitoring.core.statuses import Status
 from monitoring.core.values import ContextFilter, Execution, Verdict, VerdictKind
 from monitoring.core.wording import ENGLISH, said
+from monitoring.core.wording import Text as _
 from monitoring.core.workers import Heartbeat
 from tests.core.building import NOW, ago, execution, rule
 from tests.core.strategies import executions, moments, rules, texts
@@ -503,6 +504,12 @@ class TestThePast:
 )
 def test_a_worker_hears_what_its_bindings_take(pattern: str, key: str, hears: bool) -> None:
     assert Listener("w1@host", ALIVE, (pattern,)).hears(key) is hears
+
+
+def test_some_causes_say_that_no_run_was_due() -> None:
+    found = {name for name in CAUSES if Cause(name, _(""), "").is_none_due}
+
+    assert found == {"schedule_disabled", "schedule_deleted", "before_window", "task_unknown"}
 
 
 odd_texts = texts | st.sampled_from(["expired", "NotRegistered: x", "worker lost", "E: {x}\n%s"])

@@ -457,6 +457,49 @@ class TestTheEvent:
         assert AlertEvent.objects.get().cause == "It raised OSError: full"
 
 
+DUE = "The task was due in this time frame but did not execute."
+NOT_DUE = "The task did not execute in this time frame."
+
+
+class TestTheMailOfAMissingExecution:
+    @pytest.fixture
+    def says(self, monitor: Monitor, mailoutbox: Mailbox) -> Callable[[str], bool]:
+        def in_both_parts(sentence: str) -> bool:
+            monitor()
+            html = str(mailoutbox[0].alternatives[0][0])
+            found = {sentence in " ".join(mailoutbox[0].body.split()), sentence in html}
+            assert len(found) == 1
+            return found.pop()
+
+        return in_both_parts
+
+    @pytest.mark.parametrize(("sentence", "is_said"), [(DUE, False), (NOT_DUE, True)])
+    @pytest.mark.parametrize("what", ["disabled", "deleted", "just before", "unknown"])
+    def test_does_not_say_it_was_due_where_the_cause_is_that_nothing_was(
+        self, what: str, sentence: str, is_said: bool, says: Any
+    ) -> None:
+        rule("sync")
+        if what == "disabled":
+            periodic(enabled=False)
+        if what == "just before":
+            execution("sync", started=ago(minutes=70))
+        elif what != "unknown":
+            execution("sync", started=ago(hours=30), periodic_task_name="Hourly sync")
+
+        assert says(sentence) is is_said
+
+    @pytest.mark.parametrize(("sentence", "is_said"), [(DUE, True), (NOT_DUE, False)])
+    @pytest.mark.parametrize("last_run", [ago(hours=5), ago(minutes=30)], ids=["silent", "missed"])
+    def test_says_it_was_due_where_it_was(
+        self, last_run: datetime, sentence: str, is_said: bool, says: Any
+    ) -> None:
+        rule("sync")
+        periodic(last_run_at=last_run)
+        execution("sync", started=ago(hours=5))
+
+        assert says(sentence) is is_said
+
+
 def test_a_digest_says_the_cause_of_each_task(
     monitor: Monitor, settings: Any, mailoutbox: Mailbox
 ) -> None:

@@ -26,6 +26,11 @@ class Cause(NamedTuple):
     evidence: str
 
     @property
+    def is_none_due(self) -> bool:
+        """It says that no run was due, so that none can be said to have stayed away."""
+        return self.id in _NONE_DUE
+
+    @property
     def text(self) -> Text:
         """The cause on one line."""
         return _("{cause}: {evidence}", cause=self.headline, evidence=self.evidence)
@@ -48,6 +53,9 @@ CAUSES: dict[str, Callable[[Facts], Why]] = {
     "task_unknown": schedules.nobody_knows,
 }
 """Stable id to the function that says whether a cause fits, in the order of asking."""
+
+
+_NONE_DUE = frozenset({"schedule_disabled", "schedule_deleted", "before_window", "task_unknown"})
 
 
 def probable_cause(facts: Facts) -> Cause | None:
