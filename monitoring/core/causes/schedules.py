@@ -92,13 +92,21 @@ def before_window(facts: Facts) -> Why:
     early, window = start - last.started_at, facts.now - start
     if not timedelta(0) < early <= window:
         return None
-    evidence = _("at {time}, {early} before it", time=moment(last.started_at), early=lasting(early))
+    known = {"time": moment(last.started_at), "early": lasting(early)}
     if _leaves_more_than(window, facts):
-        more = _("is a window of {window} too short?", window=lasting(window))
-        evidence = joined((evidence, more), "; ")
+        evidence = _(
+            "at {time}, {early} before it; is a window of {window} too short?",
+            window=lasting(window),
+            **known,
+        )
     elif facts.due is None and facts.longest_gap is not None:
-        more = _("its runs before were at most {gap} apart", gap=lasting(facts.longest_gap))
-        evidence = joined((evidence, more), "; ")
+        evidence = _(
+            "at {time}, {early} before it; its runs before were at most {gap} apart",
+            gap=lasting(facts.longest_gap),
+            **known,
+        )
+    else:
+        evidence = _("at {time}, {early} before it", **known)
     return _("It ran before the window began"), evidence
 
 
