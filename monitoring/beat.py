@@ -152,16 +152,7 @@ def _silent(
     state = take_states([WATCH])[BEAT]
     event = AlertEvent.objects.filter(open_key=BEAT).first()
     told = everybody if event is None else _told(event, now)
-    names = {one.rule.task_name for one in missed} | set(event.dependent_tasks if event else ())
-    with mail_language():
-        advice = said(_ADVICE, translation)
-    rule = replace(
-        WATCH,
-        description=advice,
-        lookback_hours=missed[0].rule.lookback_hours,
-        notify_to=tuple(sorted(everybody)),
-        dependent_tasks=tuple(sorted(names)[:_MOST_DEPENDENTS]),
-    )
+    rule = _watch(missed, everybody, event)
     because = missed[0].cause
     reason = because.evidence if because is not None else ""
     verdict = Verdict(VerdictKind.NO_EXECUTION, NO_EXECUTION, reason=reason)
@@ -180,6 +171,20 @@ def _silent(
         if told.issuperset(reached[one.rule.key]):
             _hold(one, about_beat.event, now)
     return [about_beat]
+
+
+def _watch(missed: Sequence[Decision], everybody: set[str], event: AlertEvent | None) -> Rule:
+    """Return the rule of beat while it is silent: whom it tells, and of which tasks."""
+    names = {one.rule.task_name for one in missed} | set(event.dependent_tasks if event else ())
+    with mail_language():
+        advice = said(_ADVICE, translation)
+    return replace(
+        WATCH,
+        description=advice,
+        lookback_hours=missed[0].rule.lookback_hours,
+        notify_to=tuple(sorted(everybody)),
+        dependent_tasks=tuple(sorted(names)[:_MOST_DEPENDENTS]),
+    )
 
 
 def _opened(rule: Rule, now: datetime) -> AlertEvent:
