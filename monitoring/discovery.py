@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import translate
@@ -23,6 +23,7 @@ from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import TASK_NAME, scheduled_entries
 from monitoring.registry import task_names
 from monitoring.tasklogs.history import TASKS_AT_ONCE, seen_names, timings
+from monitoring.tasklogs.starts import refused_among
 
 _NEVER = ("celery.*", "monitoring.*", TASK_NAME)
 
@@ -45,7 +46,7 @@ def discover(
 ) -> list[Proposal]:
     """Return what is worth adding or changing, new rules first, each by name.
 
-    Eight queries at most, and one more for every 200 tasks whose executions are read. most: look
+    Eight queries at most, and two more for every 200 tasks whose executions are read. most: look
     no further when there are so many or more. sees_schedules, sees_log: whether whoever asks may
     know of periodic tasks, and of executions.
     """
@@ -63,11 +64,23 @@ def discover(
         step = TASKS_AT_ONCE
         if sees_log:
             runs |= timings((task.name for task in some), RUNS)
+            some = _marked(some, runs)
         for task in some:
             found += propose(task, runs.get(task.name, ()), interval, now)
     after = followers(runs)
     named = _named(sorted(found, key=_order), {name for _, name, *_others in rows})
     return [replace(one, followers=after.get(one.task_name, ())) for one in named]
+
+
+def _marked(tasks: Iterable[Task], runs: Mapping[str, Sequence[Run]]) -> list[Task]:
+    """Return tasks with a mark on those that might get a rule, but that workers refuse."""
+    tasks = list(tasks)
+    refused = refused_among(
+        task.name
+        for task in tasks
+        if task.entries and not (task.rules or task.is_in_code or runs[task.name])
+    )
+    return [replace(task, is_refused=task.name in refused) for task in tasks]
 
 
 _COLUMNS = ("pk", "name", "task_name", "lookback_hours", "context_model", "enabled")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from monitoring.system_checks.rules import label_of, watched
 from monitoring.system_checks.task_log import results_kept
 from monitoring.tasklogs.history import seen_names, timings
 from monitoring.tasklogs.source import task_log
+from monitoring.tasklogs.starts import started_among
 
 __all__ = ["Finding", "Sight", "label_of", "lint", "lint_all", "lint_rows"]
 
@@ -121,6 +122,7 @@ def look(rules: Sequence[Rule], now: datetime, sight: Sight) -> World:
     else:
         switched_off = frozenset()
     gaps = {name: schedules.coming_gap(by_task[name], now) for name in tasks & set(by_task)}
+    ends = _ends(tasks) if sight.log else {}
     is_pruned = task_log().is_own or get_settings().PRUNE_TASK_LOG
     return World(
         now=now,
@@ -130,14 +132,22 @@ def look(rules: Sequence[Rule], now: datetime, sight: Sight) -> World:
         scheduled=every,
         in_code=frozenset(task_names()),
         # Who does not see all places cannot tell that a task is nowhere.
-        seen=frozenset(seen_names()) if sight.log and sight.schedules else None,
-        ends=_ends(tasks) if sight.log else {},
+        seen=_seen(rules, ends) if sight.log and sight.schedules else None,
+        ends=ends,
         days_kept=get_settings().RETENTION_DAYS["executions"] if is_pruned else None,
         results_kept=results_kept(),
         bounced=_bounced(rules) if sight.messages else frozenset(),
         open_since=_open_since() if sight.events else {},
         snoozed_since=_snoozed_since(now),
     )
+
+
+def _seen(rules: Sequence[Rule], ends: Mapping[str, Sequence[Status]]) -> frozenset[str]:
+    """Return the tasks of the log, without those that rules name and that never started."""
+    seen = frozenset(seen_names())
+    named = {name for rule in rules for name in (rule.task_name, *rule.dependent_tasks)}
+    doubtful = {name for name in named & seen if not ends.get(name)}
+    return seen - (doubtful - started_among(doubtful))
 
 
 def _ends(tasks: Iterable[str]) -> dict[str, list[Status]]:

@@ -124,14 +124,24 @@ class RulePreview(RuleDraft):
         if runs:
             ago = duration(timezone.now() - runs[0].started_at)
             return {"text": _("Last ran %s ago.") % ago}
-        where = self._known_tasks(request)
+        where, recorded = self._known_tasks(request), self._recorded(request)
+        known = {*where, *recorded}
+        if task_name in recorded:
+            return self._never_started(task_name, known)
         if task_name not in where:
-            return {"warning": self._unseen(request, task_name, list(where))}
+            return {"warning": self._unseen(request, task_name, known)}
         if not may_view_executions(request):
             return {"text": _("Known: %s.") % where[task_name]}
         return {"text": _("Known: %s. No execution recorded yet.") % where[task_name]}
 
-    def _unseen(self, request: HttpRequest, task_name: str, known: list[str]) -> str:
+    def _never_started(self, task_name: str, known: set[str]) -> dict[str, Any]:
+        """Return what to say of a task that waits for a worker, or that workers refuse."""
+        text = _("It was sent, but no execution of it has started yet%s")
+        if task_name in task_names():
+            return {"text": text % "."}
+        return {"warning": text % (in_words(did_you_mean(task_name, known - {task_name})) or ".")}
+
+    def _unseen(self, request: HttpRequest, task_name: str, known: set[str]) -> str:
         """Return a warning of a name that this user cannot have found anywhere."""
         hint = in_words(did_you_mean(task_name, known)) or "."
         if may_view_executions(request):
@@ -146,9 +156,11 @@ class RulePreview(RuleDraft):
             raise PermissionDenied
         asked = {name: request.GET.get(name, "") for name in ("field", "q", "model", "path")}
         found: list[tuple[str, str]]
+        recorded: set[str] = set()
         match asked["field"]:
             case "task_name":
-                found = list(self._known_tasks(request).items())
+                recorded, where = self._recorded(request), self._known_tasks(request)
+                found = [(name, where.get(name, "")) for name in {*where, *recorded}]
             case "context_model":
                 found = _models(request)
             case "context_field":
@@ -162,11 +174,11 @@ class RulePreview(RuleDraft):
         found.sort(key=partial(_rank, typed))
         found = found[:MOST_SUGGESTIONS]
         if asked["field"] == "task_name" and may_view_executions(request):
-            found = with_last_run(found)
+            found = with_last_run(found, recorded)
         return JsonResponse({"options": found})
 
     def _known_tasks(self, request: HttpRequest) -> dict[str, str]:
-        """Return the tasks that this user may know of, with where each was seen."""
+        """Return the tasks that this user may know of apart from the log, with where each is."""
         seen: dict[str, list[str]] = {}
         sources: list[tuple[Iterable[str], str]] = [
             ((name for name in task_names() if not is_ignored(name)), _("in the code"))
@@ -174,12 +186,14 @@ class RulePreview(RuleDraft):
         if may_view(request, PeriodicTask):
             periodic = PeriodicTask.objects.values_list("task", flat=True).distinct()
             sources.append(((name for name in periodic if not is_ignored(name)), _("scheduled")))
-        if may_view_executions(request):
-            sources.append((seen_names(), _("has run")))
         for names, remark in sources:
             for name in names:
                 seen.setdefault(name, []).append(remark)
         return {name: ", ".join(remarks) for name, remarks in seen.items()}
+
+    def _recorded(self, request: HttpRequest) -> set[str]:
+        """Return the tasks that the log holds, started or not, as far as this user may know."""
+        return set(seen_names()) if may_view_executions(request) else set()
 
 
 def _models(request: HttpRequest) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -52,10 +52,20 @@ def described(one: Execution) -> str:
     return text
 
 
-def with_last_run(tasks: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return tasks and where they were seen, with when they last ran, for one query."""
+def with_last_run(tasks: list[tuple[str, str]], recorded: Container[str]) -> list[tuple[str, str]]:
+    """Return tasks and where they are, with whether and when they last ran, for one query.
+
+    recorded: those that the log holds, started or not.
+    """
     now = timezone.now()
-    runs = recent((name for name, _remark in tasks), 1)
-    last = {name: duration(now - found[0].started_at) for name, found in runs.items() if found}
-    ago = {name: _("last %s ago") % took for name, took in last.items()}
-    return [(name, f"{remark}, {ago[name]}" if name in ago else remark) for name, remark in tasks]
+    runs = recent((name for name, _remark in tasks if name in recorded), 1)
+    told = []
+    for name, remark in tasks:
+        remarks = [remark] if remark else []
+        if found := runs.get(name):
+            ago = duration(now - found[0].started_at)
+            remarks += [_("has run"), _("last %s ago") % ago]
+        elif name in recorded:
+            remarks.append(_("never started"))
+        told.append((name, ", ".join(remarks)))
+    return told

@@ -74,6 +74,8 @@ class Task:
     """A disabled rule names it: somebody has decided."""
     is_in_code: bool = False
     """Registered with Celery here."""
+    is_refused: bool = False
+    """Workers know no task of this name: its schedule is to be corrected, not to be watched."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +135,8 @@ def propose(
     if not is_open(task):
         return []
     if not task.rules:
+        if task.is_refused:
+            return []
         gap = task.gap or steady_gap([run.started_at for run in runs], now)
         return [] if gap is None else [_new(task, gap, runs, interval)]
     if task.gap is None:

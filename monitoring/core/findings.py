@@ -43,7 +43,10 @@ class World:
     scheduled: frozenset[str] = frozenset()
     in_code: frozenset[str] = frozenset()
     seen: frozenset[str] | None = None
-    """Tasks that the log holds; None: nobody looked."""
+    """Tasks that the log holds; None: nobody looked.
+
+    Of those that rules name only what has started: what every worker refuses is in the log too.
+    """
     ends: Mapping[str, Sequence[Status]] = field(default_factory=dict)
     """Task to the statuses of its last executions."""
     days_kept: int | None = None
@@ -58,7 +61,7 @@ class World:
     """Primary key of a rule to when it was written last."""
 
     def has_run(self, task_name: str) -> bool:
-        """Say whether the log holds a task, or nobody looked."""
+        """Say whether a task has started at least once, or nobody looked."""
         return self.seen is None or task_name in self.seen
 
     def knows(self, task_name: str) -> bool:
@@ -69,7 +72,7 @@ class World:
     def nowhere(self, task_name: str) -> Text:
         """Return what is said of a task that is nowhere known, with the nearest names."""
         return _(
-            'no task "{task}" is in the code, scheduled, or was ever seen{hint}',
+            'no task "{task}" is in the code, scheduled, or has ever run{hint}',
             task=one_line(task_name),
             hint=self.hint(task_name),
         )

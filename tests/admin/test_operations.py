@@ -219,6 +219,28 @@ class TestThePreview:
         assert (found.get("warning"), found.get("suggestion")) == (warning, suggestion)
         assert notes["task_name"] == {"text": "Known: scheduled. No execution recorded yet."}
 
+    def test_does_not_say_that_a_task_has_run_which_every_worker_refused(
+        self, root: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        schedule = IntervalSchedule.objects.create(every=2, period="hours")
+        PeriodicTask.objects.create(name="Stock", task="refresh_stok", interval=schedule)
+        execution("refresh_stok", "Stopped", started_at=None, errors="NotRegistered: no task")
+        execution("refresh_stock")
+        typed = PREVIEWED | {"task_name": "refresh_stok"}
+        address = reverse("admin:monitoring_monitorrule_preview")
+
+        notes = root.post(address, typed).json()["notes"]
+        monkeypatch.setitem(current_app.tasks, "refresh_stok", object())
+        in_code = root.post(address, typed).json()["notes"]
+
+        assert notes["task_name"] == {
+            "warning": "It was sent, but no execution of it has started yet "
+            '(did you mean "refresh_stock"?)'
+        }
+        assert in_code["task_name"] == {
+            "text": "It was sent, but no execution of it has started yet."
+        }
+
     def test_tells_of_a_schedule_only_those_who_may_view_periodic_tasks(self, ed: Client) -> None:
         schedule = IntervalSchedule.objects.create(every=2, period="hours")
         PeriodicTask.objects.create(name="Sync", task="sync", interval=schedule)
@@ -285,6 +307,7 @@ class TestSuggestions:
         PeriodicTask.objects.create(name="Sync", task="sync", interval=schedule)
         PeriodicTask.objects.create(name="Other", task="sync_never_ran", interval=schedule)
         execution("sync", started=timezone.now() - timedelta(hours=3))
+        execution("sync_refused", "Stopped", started_at=None)
 
         # Twenty at most are offered, and other tests have tasks too.
         asked = {"field": "task_name", "q": "sync"}
@@ -294,6 +317,7 @@ class TestSuggestions:
         assert options["sync"] == "scheduled, has run, last 3 h ago"
         assert options["sync_never_ran"] == "scheduled"
         assert options["sync_only_written"] == "in the code"
+        assert options["sync_refused"] == "never started"
 
     def test_of_context_fields_leave_out_what_may_be_secret(self, ed: Client, root: Client) -> None:
         query = {"field": "context_field", "model": "auth.User"}

@@ -284,7 +284,7 @@ class TestTheName:
 
         assert cause(rule=rule(task_name="app.snyc"), world=world) == (
             "task_unknown",
-            'Nobody knows the task: no task "app.snyc" is in the code, scheduled, or was ever seen '
+            'Nobody knows the task: no task "app.snyc" is in the code, scheduled, or has ever run '
             '(did you mean "app.sync"?)',
         )
 

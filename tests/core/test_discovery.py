@@ -105,8 +105,9 @@ class TestANewRule:
             replace(DAILY, rules=(Watched(7, "Mine", 25),), is_silenced=True),
             watched(25),
             Task(name="now and then"),
+            replace(DAILY, is_refused=True),
         ],
-        ids=["JSON arguments", "decided", "decided and watched", "watched", "no rhythm"],
+        ids=["JSON arguments", "decided", "decided and watched", "watched", "no rhythm", "refused"],
     )
     def test_is_not_proposed_for_what_is_watched_decided_or_irregular(self, task: Task) -> None:
         assert propose(task, [], 5 * MINUTE, NOW) == []

@@ -61,7 +61,7 @@ ONE_RULE: list[tuple[str, Rule, World, str]] = [
         "task-unknown",
         rule("sinc"),
         world(),
-        'no task "sinc" is in the code, scheduled, or was ever seen (did you mean "sync"?)',
+        'no task "sinc" is in the code, scheduled, or has ever run (did you mean "sync"?)',
     ),
     (
         "task-disabled",

@@ -107,6 +107,18 @@ class TestWhatIsProposed:
 
         assert found() == {}
 
+    def test_is_nothing_for_a_task_that_every_worker_refuses(self) -> None:
+        scheduled("Misspelt", "refresh_stok")
+        scheduled("Waiting", "worker_is_down")
+        scheduled("Elsewhere", "ran_elsewhere")
+        refusal = {"started_at": None, "errors": "NotRegistered: w1 knows no task"}
+        execution("refresh_stok", "Stopped", **refusal)
+        execution("worker_is_down", "Pending", started_at=None)
+        execution("ran_elsewhere", "Stopped", **refusal)
+        execution("ran_elsewhere")
+
+        assert sorted(found()) == ["Elsewhere", "Waiting"]
+
     def test_tells_which_tasks_start_right_after(self) -> None:
         scheduled("Load", "load")
         scheduled("Report", "report")

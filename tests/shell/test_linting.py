@@ -76,6 +76,21 @@ class TestWhatIsFound:
             ("report", "lookback-shorter-than-schedule"),
         ]
 
+    def test_takes_no_task_that_every_worker_refused_for_one_that_has_run(self) -> None:
+        scheduled("Stock", "orders.refresh_stok")
+        for task in ("orders.refresh_stok", "orders.corrected"):
+            execution(task, "Stopped", started_at=None, errors="NotRegistered: w1 knows no task")
+            rule(task, name=task, lookback_hours=26)
+        known("sync", dependent_tasks=["orders.corrected"])
+        execution("orders.corected")
+
+        assert [(one.rule.label, one.id) for one in lint_all(NOW)] == [
+            ("orders.corrected", "task-unknown"),
+            ("orders.refresh_stok", "task-not-registered"),
+        ]
+        (unknown, _) = lint_all(NOW)
+        assert str(unknown.message).endswith('(did you mean "orders.corected"?)')
+
     def test_rests_on_the_usual_time_between_checks(self) -> None:
         scheduled("Checks", "monitor_task_status", "8,20")
         known("sync", lookback_hours=11)
