@@ -12,6 +12,7 @@ from monitoring.core.messages import number
 from monitoring.core.retention import Needs, is_too_short
 from monitoring.core.statuses import FINISHED
 from monitoring.core.values import Rule
+from monitoring.core.wording import Text
 from monitoring.core.wording import Text as _
 
 FEWEST_RUNS = 10
@@ -214,14 +215,29 @@ def _same(rules: Sequence[Rule], everyone: Sequence[Rule]) -> Iterator[Finding]:
         groups.setdefault(said[id(rule)], []).append(rule)
     for rule in rules:
         same = groups[said[id(rule)]] if id(rule) in said else ()
-        twins = [other.label for other in same if other is not rule]
+        twins = [other for other in same if other is not rule]
         if twins:
-            yield Finding(
-                id="same-rule",
-                rule=rule,
-                message=_('it says the same as "{other}"', other=twins[0]),
-                fix=_("Keep one of them: each opens an alert event of its own."),
-            )
+            message, fix = _twin(twins[0])
+            yield Finding(id="same-rule", rule=rule, message=message, fix=fix)
+
+
+def _twin(other: Rule) -> tuple[Text, Text]:
+    """Return what to say of another rule that says the same, and how to keep one of them."""
+    if not other.periodic_task:
+        return (
+            _('it says the same as "{other}"', other=other.label),
+            _("Keep one of them: each opens an alert event of its own."),
+        )
+    return (
+        _(
+            'it says the same as the JSON arguments of the periodic task "{periodic_task}"',
+            periodic_task=other.periodic_task,
+        ),
+        _(
+            "Take the entry out of these arguments, or disable that periodic task once all of "
+            "them are rules: each opens an alert event of its own."
+        ),
+    )
 
 
 def _cycles(rules: Sequence[Rule], everyone: Sequence[Rule]) -> Iterator[Finding]:

@@ -180,6 +180,20 @@ class TestSeveralRules:
         ]
         assert ids(lint([one], [other], world())) == ["same-rule"]
 
+    def test_are_told_of_the_periodic_task_whose_arguments_say_the_same(self) -> None:
+        imported = rule(name="sync", rule_id=None)
+        entry = rule(name="", rule_id=None, periodic_task="Hourly check", path="sync")
+
+        (finding,) = lint([imported], [entry], world())
+
+        assert str(finding.message) == (
+            'it says the same as the JSON arguments of the periodic task "Hourly check"'
+        )
+        assert str(finding.fix) == (
+            "Take the entry out of these arguments, or disable that periodic task once all of "
+            "them are rules: each opens an alert event of its own."
+        )
+
     @pytest.mark.parametrize(
         "difference",
         [
