@@ -223,7 +223,7 @@ def _counts(found: Comparison) -> dict[str, Any]:
     return {
         "columns": [name for name, _one in columns],
         "counts": [
-            (label, [count(one) if one.covered_from else None for _name, one in columns])
+            (label, [count(one) if one.is_known else None for _name, one in columns])
             for label, count in counted
         ],
     }

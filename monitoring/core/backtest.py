@@ -51,6 +51,11 @@ class Backtest:
         return len(self.incidents) - self.late_runs - self.still_open
 
     @property
+    def is_known(self) -> bool:
+        """Whether any check could judge: if none could, that nothing happened says nothing."""
+        return self.covered_from is not None and self.unknown_checks < self.checks
+
+    @property
     def covered(self) -> timedelta:
         """How much of the time the log could answer for."""
         return self.end - self.covered_from if self.covered_from else timedelta(0)
@@ -110,7 +115,7 @@ def in_words(found: Backtest) -> Text:
     length = days(found.end - found.start)
     if found.covered_from is None:
         return _("cannot be told: the log holds nothing of the last {time}", time=length)
-    if found.unknown_checks == found.checks:
+    if not found.is_known:
         return _(
             "cannot be told: the log covers {covered} of the last {time}, less than the rule "
             "looks back",

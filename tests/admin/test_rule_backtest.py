@@ -159,6 +159,20 @@ class TestTheStoredRule:
         assert panel.count('<td rowspan="5">cannot be told</td>') == 2
         assert "<td>" not in panel.replace("<td></td>", "")
 
+    def test_is_told_of_with_no_number_where_the_log_is_younger_than_it_looks_back(
+        self, root: Client
+    ) -> None:
+        execution("other", started=ago(minutes=7))
+        row = rule("hourly_data_sync", name="Data is synchronised", lookback_hours=25)
+
+        answer = ask(root, row, lookback_hours="0.05")
+        both_unknown = ask(root, row, lookback_hours="24")
+
+        assert answer["panel"].count('<td rowspan="5">cannot be told</td>') == 1
+        assert text(both_unknown).startswith("Cannot be told: the log covers 7 min of the last")
+        assert both_unknown["panel"].count('<td rowspan="5">cannot be told</td>') == 2
+        assert "<td>" not in both_unknown["panel"].replace("<td></td>", "")
+
     def test_is_not_replayed_if_nothing_that_matters_was_changed(self, root: Client) -> None:
         daily()
         row = rule("hourly_data_sync", name="Data", lookback_hours=25)
