@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -26,7 +26,6 @@ from monitoring.admin.base import (
 )
 from monitoring.admin.display import (
     EMPTY,
-    RULE_LABELS,
     VERDICT_TONES,
     Tone,
     aside,
@@ -41,18 +40,11 @@ from monitoring.admin.display import (
     watched_by,
     window,
 )
+from monitoring.admin.event_details import measured, settings_then
 from monitoring.admin.event_messages import MessageInline
 from monitoring.admin.event_operations import EventOperations, resolving_entry
-from monitoring.models import AlertEvent, MonitorRule, Notification, WhileRunningChoices
+from monitoring.models import AlertEvent, MonitorRule, Notification
 from monitoring.tasklogs.history import find_pk
-
-
-def _spelt(value: object) -> str:
-    if isinstance(value, bool):
-        return str(_("yes") if value else _("no"))
-    if value in WhileRunningChoices.values:
-        return str(WhileRunningChoices(value).label)
-    return listed(value) if isinstance(value, list) else str(value)
 
 
 class StateFilter(ChoiceFilter):
@@ -148,6 +140,7 @@ class AlertEventAdmin(EventOperations):
         since += [("failing_checks", "told"), "all_messages"]
         was: list[Any] = [("watched_by", "expected"), ("lookback", "dependents")]
         if obj is not None:
+            what += ["measured"] if vars(obj).get("measured_then") else []
             # It may quote the error of an execution.
             what += ["cause"] if obj.cause and may_view_executions(request) else []
             if obj.resolved_at:
@@ -180,6 +173,8 @@ class AlertEventAdmin(EventOperations):
             vars(row)["resolving_entry"] = resolving_entry(row)
         if row.task_id and may_view_executions(request):
             vars(row)["execution_pk"] = find_pk(row.task_id)
+        if may_view_executions(request):
+            vars(row)["measured_then"] = measured(row)
 
     @admin.display(description=_("task"), ordering="task_name")
     def task_and_rule(self, row: AlertEvent) -> str:
@@ -225,6 +220,10 @@ class AlertEventAdmin(EventOperations):
     @admin.display(description=_("current status"))
     def found(self, row: AlertEvent) -> str:
         return status(row.current_status)
+
+    @admin.display(description=_("measured"))
+    def measured(self, row: AlertEvent) -> str:
+        return str(vars(row)["measured_then"])
 
     @admin.display(description=_("rule"))
     def watched_by(self, row: AlertEvent) -> str:
@@ -284,14 +283,7 @@ class AlertEventAdmin(EventOperations):
 
     @admin.display(description=_("other settings"))
     def other_settings(self, row: AlertEvent) -> str:
-        """Return what else the rule said, in the words of the form; empty ones are left out."""
-        said = row.rule_settings if isinstance(row.rule_settings, dict) else {}
-        lines = (
-            (RULE_LABELS[name], _spelt(value))
-            for name, value in said.items()
-            if name in RULE_LABELS and value not in ("", [], None)
-        )
-        return format_html_join("", "<div>{}: {}</div>", lines) or EMPTY
+        return settings_then(row) or EMPTY
 
     @admin.display(description=_("dependent tasks"))
     def dependents(self, row: AlertEvent) -> str:

@@ -9,9 +9,10 @@ import pytest
 from django.test import Client
 
 from monitoring.models import AlertEvent, MonitorRule
-from tests.admin.data import url
+from tests.admin.conftest import client_of, staff
+from tests.admin.data import event, message, url
 from tests.admin.test_rule_form import form
-from tests.factories import ago, execution, rule
+from tests.factories import NOW, ago, execution, rule
 from tests.shell.conftest import Monitor, clock, monitor, old_log
 
 __all__ = ["clock", "monitor", "old_log"]
@@ -96,9 +97,51 @@ def test_an_event_and_the_timeline_name_the_verdict_and_the_limit(
 
     page = root.get(url(AlertEvent, "change", opened.pk)).content.decode()
     assert "Low success rate" in page
-    assert "Lowest success rate in percent" in page
+    assert "Lowest success rate, in percent: 90.0" in page
     listed = root.get(url(AlertEvent, "changelist") + "?verdict__exact=low_success_rate")
     assert [one.pk for one in listed.context["cl"].result_list] == [opened.pk]
     drawn = root.get(url(MonitorRule, "timeline") + f"?rule={row.pk}&verdict=low_success_rate")
     assert "Low success rate" in drawn.content.decode()
     assert "Failing" in root.get(url(MonitorRule, "changelist")).content.decode()
+
+
+class TestTheEvent:
+    def test_says_what_was_measured_as_its_newest_alert_does(
+        self, root: Client, monitor: Monitor
+    ) -> None:
+        rule("sync", lookback_hours=240, max_duration_factor=2, notify_to=["ops@example.com"])
+        for day in range(2, 23):
+            ran(3, day)
+        ran(14, 1)
+        monitor()
+
+        page = root.get(url(AlertEvent, "change", AlertEvent.objects.get().pk)).content.decode()
+
+        assert (
+            "it took 14 min; 95 % of the last 21 completed runs took at most 3 min; the rule "
+            "allows 2 times that"
+        ) in page
+        assert "Slow from, times the usual: 2.0" in page
+
+    def test_says_nothing_of_another_verdict_or_of_the_recovery(self, root: Client) -> None:
+        found = event("sync", verdict="slow", resolved_at=NOW)
+        message(found, facts={"verdict": "slow", "measured": "it took an hour"})
+        message(found, kind="recovery", facts={"verdict": "ok", "measured": "it took a minute"})
+        changed = event("sync", verdict="slow")
+        message(changed, facts={"verdict": "low_success_rate", "measured": "1 of 9 runs"})
+
+        resolved = root.get(url(AlertEvent, "change", found.pk)).content.decode()
+        failing = root.get(url(AlertEvent, "change", changed.pk)).content.decode()
+
+        assert "it took an hour" in resolved
+        assert "it took a minute" not in resolved
+        assert "1 of 9 runs" not in failing
+
+    def test_keeps_it_from_whoever_may_not_view_the_log(self) -> None:
+        found = event("sync", verdict="slow")
+        message(found, facts={"verdict": "slow", "measured": "it took an hour"})
+        client = client_of(staff("vera", "view_alertevent", "view_notification"))
+
+        page = client.get(url(AlertEvent, "change", found.pk)).content.decode()
+
+        assert "it took an hour" not in page

@@ -358,7 +358,7 @@ def test_an_event_shows_the_other_settings_of_its_rule_in_the_words_of_the_form(
 
     page = facts(body(root, url(AlertEvent, "change", found.pk)))
 
-    assert "Other settings: Notify to: a@example.com Remind hours: 0" in page
+    assert "Other settings: Notify: a@example.com Remind every, in hours: 0" in page
     assert "gone" not in page
 
 
