@@ -45,7 +45,7 @@ REASONS = {
     Reason.STEADY: _("it runs in a steady rhythm, and nobody watches it"),
     Reason.TOO_SHORT: _("the rule looks back less far than its schedule leaves between two runs"),
     Reason.SCHEDULE_CHANGED: _("the rule looks back much further than its schedule needs"),
-    Reason.GONE: _("nothing runs it any more: no schedule, no code, no execution in the window"),
+    Reason.GONE: _("nothing runs it: no schedule, no code, no execution in the window"),
 }
 
 

@@ -153,6 +153,11 @@ class TestExpectedStatuses:
 
 
 class TestARuleThatIsThere:
+    def test_of_a_task_that_nothing_runs_is_not_said_to_have_run_once(self) -> None:
+        assert REASONS[Reason.GONE] == (
+            "nothing runs it: no schedule, no code, no execution in the window"
+        )
+
     def test_is_left_alone_if_it_fits(self) -> None:
         for hours in (24, 25, 48, 71):
             assert not is_open(watched(hours))
