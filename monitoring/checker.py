@@ -179,6 +179,7 @@ class _Check:
         self.rule_set, self.now, self.begun, self.report = rule_set, now, begun, report
         self.beat_asks = beat_asks
         self.done_since = begun.done_since
+        self.has_rules = False
         self._began = time.monotonic()
 
     def do(self) -> None:
@@ -193,7 +194,10 @@ class _Check:
             self._let_go()
             self._end(RunState.FAILED, f"{type(error).__name__}: {error}")
             raise
-        self._end(RunState.COMPLETE, "\n".join(self.report.problems))
+        # Of what was asked for, nothing may be there: that is no check that the next counts from.
+        failed = bool(self.rule_set.problems) and not self.has_rules
+        self.report.state = RunState.FAILED.value if failed else RunState.COMPLETE.value
+        self._end(self.report.state, "\n".join(self.report.problems))
 
     def _check(self) -> None:
         self._mark_lost()
@@ -201,6 +205,7 @@ class _Check:
         since = in_transaction(judging.recording_since)
         deciding = _Deciding(self.now, since, self.begun, beat_asks=self.beat_asks)
         for batch in self.rule_set.batches():
+            self.has_rules = True
             self._check_part(batch, deciding)
         if self.report.notification_ids or self.begun.orphans or self.done_since:
             self._release()

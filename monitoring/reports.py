@@ -24,7 +24,7 @@ class Report:
     checked_at: datetime
     rule_set: str
     state: str = "complete"
-    """`complete`, or `skipped` when there was nothing to do."""
+    """`complete`; `skipped`: there was nothing to do; `failed`: none of the rules named exists."""
     skipped_because: str = ""
     not_checked_from: datetime | None = None
     """Checks were missing from here until this one."""

@@ -294,6 +294,17 @@ class TestStoredRules:
 
         assert subjects(mailoutbox) == ["[ALERT] sync Has Not Executed"]
 
+    def test_a_check_of_unknown_names_alone_is_no_complete_check(self, monitor: Monitor) -> None:
+        rule("sync", name="A", notify_to=["a@example.com"])
+
+        for names in (["zzz"], ["A", "zzz"]):
+            with pytest.raises(ValueError, match='no rule named "zzz"'):
+                monitor(rules=names)
+
+        runs = MonitorRun.objects.order_by("pk").values_list("state", "checked", "error")
+        error = 'there is no rule named "zzz"'
+        assert list(runs) == [("failed", 0, error), ("complete", 1, error)]
+
     def test_entries_and_rules_of_one_call_are_both_checked(self, monitor: Monitor) -> None:
         rule("report", name="A")
         execution("sync")
