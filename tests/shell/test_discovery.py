@@ -250,7 +250,12 @@ class TestTheCommand:
         status, output = run_command("--accept", "One", "task_two")
 
         assert status == 1
-        assert "2 added, 0 changed, 0 disabled; 1 left" in output
+        assert output.endswith("2 added, 0 changed, 0 disabled; 1 left\n")
+        assert [line for line in output.splitlines() if line.startswith("accepted")] == [
+            "accepted new      One (task_one): look back 25.5 h, expect Completed",
+            "accepted new      Two (task_two): look back 25.5 h, expect Completed",
+        ]
+        assert "Three" not in output
         assert set(MonitorRule.objects.values_list("name", flat=True)) == {"One", "Two"}
 
     def test_accepts_all_and_then_has_nothing_left(self) -> None:

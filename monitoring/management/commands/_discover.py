@@ -83,8 +83,9 @@ def _chosen(found: Sequence[Proposal], names: Iterable[str]) -> list[Proposal]:
 def _lines(
     found: Sequence[Proposal], chosen: Sequence[Proposal], accepted: Accepted
 ) -> Iterator[str]:
-    for one in found:
-        yield f"{'accepted ' if one in chosen else ''}{_headline(one)}"
+    # Whoever accepts some has read the list; what is left is counted below.
+    for one in chosen or found:
+        yield f"{'accepted ' if chosen else ''}{_headline(one)}"
         yield f"    {REASONS[one.reason]}"
         for ground in one.grounds:
             yield f"    {_FIELDS[ground.field]}: {ground.text}"
