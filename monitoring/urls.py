@@ -9,4 +9,7 @@ urlpatterns = [
     path("health/", health, name="health"),
     # Without a slash at its end, as Prometheus has it everywhere.
     path("metrics", metrics, name="metrics"),
+    # As people type them too: a redirect would lose the token.
+    path("health", health),
+    path("metrics/", metrics),
 ]

@@ -14,6 +14,7 @@ from django.core.management import call_command
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring import doors, health
@@ -55,6 +56,17 @@ class TestThePage:
     @pytest.fixture(autouse=True)
     def _token(self, settings: Any) -> None:
         settings.MONITORING = settings.MONITORING | {"HEALTH_TOKEN": TOKEN}
+
+    def test_is_found_with_a_slash_at_its_end_and_without(self) -> None:
+        checked()
+        header = {"Authorization": f"Bearer {TOKEN}"}
+
+        answers = [
+            Client().get(f"/monitoring/health{slash}", headers=header) for slash in ("/", "")
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert reverse("monitoring:health") == ADDRESS
 
     def test_says_that_all_is_well(self) -> None:
         rule("sync")

@@ -12,6 +12,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as read_openmetrics,
@@ -227,6 +228,16 @@ class TestTheAddress:
     def test_answers_only_to_reading(self) -> None:
         assert ask(method="head").status_code == 200
         assert ask(method="post").status_code == 405
+
+    def test_is_found_with_a_slash_at_its_end_and_without(self) -> None:
+        header = {"Authorization": f"Bearer {TOKEN}"}
+
+        answers = [
+            Client().get(f"/monitoring/metrics{slash}", headers=header) for slash in ("/", "")
+        ]
+
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert reverse("monitoring:metrics") == ADDRESS
 
     def test_says_that_the_database_is_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(_: object) -> None:
