@@ -54,8 +54,8 @@ def preview(row: MonitorRule, now: datetime, *, tells_log: bool = True) -> Previ
         verdict = verdict._replace(
             execution=None, still_running=None, last_known=None, waiting=Waiting()
         )
-        if verdict.measured:
-            verdict = verdict._replace(measured=(_NOT_TOLD,))
+        if verdict.measured or verdict.also_measured:
+            verdict = verdict._replace(measured=(_NOT_TOLD,), also_measured=())
     is_example = not verdict.is_failing
     found = causes.find([(rule, verdict)], now).get(rule.key) if tells_log else None
     cause = found.text if found else ""

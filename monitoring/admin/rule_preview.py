@@ -260,7 +260,7 @@ def _shown(found: Preview) -> dict[str, Any]:
     return {
         "verdict": badge(VerdictChoices(kind).label, VERDICT_TONES.get(kind, Tone.QUIET)),
         "reason": in_words(found.verdict.reason),
-        "measured": in_words(found.verdict.measured_in_words),
+        "measured": in_words(found.verdict.all_measured_in_words),
         "execution": found.verdict.execution and described(found.verdict.execution),
         "cause": in_words(found.cause),
         "recipients": found.recipients,

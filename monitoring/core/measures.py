@@ -192,16 +192,19 @@ def measure(
     found: the verdict by status alone. candidate: the execution that it was reached on, or that it
     waits for.
     """
+    rate = success_rate(rule, evidence, now)
+    beside = found._replace(also_measured=(rate,)) if rate else found
     if found.kind not in {VerdictKind.OK, VerdictKind.IN_PROGRESS}:
-        return found
+        return beside
     measured: list[Pace | Remark | SuccessRate] = []
     if rule.max_duration_factor is not None:
         for execution in _timed(found, candidate):
             its_pace = pace(execution, evidence.successes, rule.max_duration_factor, now)
             if isinstance(its_pace, Pace) and its_pace.is_slow:
-                return _slow(execution, its_pace, evidence)
+                return _slow(execution, its_pace, evidence, beside)
             measured = [its_pace] if its_pace else measured
-    rate = success_rate(rule, evidence, now) if found.kind is VerdictKind.OK else None
+    if found.kind is VerdictKind.IN_PROGRESS:
+        return beside._replace(measured=tuple(measured))
     if rate is not None:
         if rate.is_low:
             return _too_few(found, rate, evidence)
@@ -215,12 +218,13 @@ def _timed(found: Verdict, candidate: Execution | None) -> list[Execution]:
     return [one for one in (running, found.execution) if one is not None]
 
 
-def _slow(execution: Execution, its_pace: Pace, evidence: Evidence) -> Verdict:
+def _slow(execution: Execution, its_pace: Pace, evidence: Evidence, beside: Verdict) -> Verdict:
     return Verdict(
         kind=VerdictKind.SLOW,
         current_status=execution.status.value,
         reason=_("slower than usual"),
         measured=(its_pace,),
+        also_measured=beside.also_measured,
         execution=execution,
         waiting=evidence.waiting,
     )

@@ -214,6 +214,8 @@ class Verdict(NamedTuple):
     waiting: Waiting = Waiting()
     young_log: bool = False
     """Unknown only because recording has not lasted one window yet."""
+    also_measured: Sequence[Measured] = ()
+    """What the verdict does not rest on, for who writes the rule."""
 
     @property
     def is_failing(self) -> bool:
@@ -225,3 +227,8 @@ class Verdict(NamedTuple):
         return (
             joined([one.in_words() for one in self.measured], "; ") if self.measured else _NOTHING
         )
+
+    @property
+    def all_measured_in_words(self) -> Text:
+        """What was measured, whether the verdict rests on it or not; empty: nothing."""
+        return joined([one.in_words() for one in (*self.measured, *self.also_measured)], "; ")

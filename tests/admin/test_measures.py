@@ -73,6 +73,23 @@ class TestThePreview:
         assert "[ALERT] sync Status Check Failed" in said
         assert "if it had not run" not in said
 
+    def test_says_how_many_were_good_although_the_latest_failed(
+        self, root: Client, ed: Client
+    ) -> None:
+        for day in range(2, 10):
+            ran(3, day)
+        ran(3, 1, "Stopped")
+
+        said = panel(root, max_duration_factor="3", min_success_rate="80")
+
+        assert "Status mismatch" in said
+        assert (
+            "8 of 9 runs since 2026-02-28 12:00 UTC were Completed (88.8 %), the rule wants 80 %"
+        ) in said
+        hidden = panel(ed, max_duration_factor="3", min_success_rate="80")
+        assert "what was measured stands in the task log, which you may not view" in hidden
+        assert "8 of 9" not in hidden
+
     @pytest.mark.parametrize("days", [22, 4], ids=["slow", "not judged yet"])
     def test_keeps_it_from_whoever_may_not_view_the_log(self, ed: Client, days: int) -> None:
         for day in range(2, days):

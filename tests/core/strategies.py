@@ -105,6 +105,7 @@ verdicts = st.builds(
     current_status=st.just("Stopped"),
     young_log=st.booleans(),
     measured=st.just(()),
+    also_measured=st.just(()),
 )
 
 

@@ -530,6 +530,7 @@ some_facts = st.builds(
         still_running=st.none() | some_executions,
         last_known=st.none() | some_executions,
         measured=st.just(()),
+        also_measured=st.just(()),
     ),
     sender=st.none() | texts,
     schedules=st.lists(

@@ -279,6 +279,19 @@ class TestASuccessRate:
 
         assert (found.kind, found.measured_in_words) == (MISMATCH, "")
 
+    def test_is_told_beside_a_verdict_that_does_not_rest_on_it(self) -> None:
+        wrong = rated(counted(completed=8, stopped=2), execution(Status.STOPPED))
+        slow = judge(
+            rule(max_duration_factor=2, min_success_rate=90),
+            evidence(took(14), successes=USUAL, finished=counted(completed=10)),
+            NOW,
+        )
+
+        assert (wrong.kind, slow.kind) == (MISMATCH, SLOW)
+        assert wrong.all_measured_in_words.startswith("8 of 10 runs since ")
+        assert slow.all_measured_in_words.split("; ")[-1].startswith("10 of 10 runs since ")
+        assert "10 of 10" not in slow.measured_in_words
+
     def test_comes_after_a_duration(self) -> None:
         both = {"max_duration_factor": 2, "min_success_rate": 90}
         log = evidence(took(14), successes=USUAL, finished=counted(stopped=10))
@@ -297,7 +310,7 @@ def test_what_is_measured_only_turns_what_did_not_fail_into_one_of_two_failures(
     found = judge(some, log, NOW)
 
     if found.kind is by_status.kind:
-        assert found._replace(measured=()) == by_status
+        assert found._replace(measured=(), also_measured=()) == by_status
     else:
         assert not by_status.is_failing
         assert by_status.kind is not VerdictKind.UNKNOWN
