@@ -7,11 +7,13 @@ snoozes, acknowledgements and upstreams are not replayed.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from monitoring.core.measures import FEWEST_SAMPLES
 from monitoring.core.replay import Incident, Replay
+from monitoring.core.statuses import Status
 from monitoring.core.values import Execution, Rule, VerdictKind
 from monitoring.core.wording import Text, joined, ngettext
 from monitoring.core.wording import Text as _
@@ -31,6 +33,8 @@ class Backtest:
     incidents: Sequence[Incident]
     changes: Sequence[tuple[datetime, VerdictKind]]
     """When the verdict became another, the first one included."""
+    too_few_completed: int | None = None
+    """Completed runs, where these were too few to hold any duration against; None: enough."""
 
     @property
     def messages(self) -> int:
@@ -104,7 +108,20 @@ def backtest(
         unknown_checks=replay.unknown,
         incidents=replay.incidents,
         changes=replay.changes,
+        too_few_completed=_too_few_completed(rule, executions),
     )
+
+
+def _too_few_completed(rule: Rule, executions: Iterable[Execution]) -> int | None:
+    if rule.max_duration_factor is None:
+        return None
+    completed = before_the_last = 0
+    for one in executions:
+        before_the_last = completed
+        if before_the_last >= FEWEST_SAMPLES:
+            return None
+        completed += one.status is Status.COMPLETED and one.finished_at is not None
+    return before_the_last
 
 
 def in_words(found: Backtest) -> Text:
@@ -135,6 +152,13 @@ def in_words(found: Backtest) -> Text:
     said += ["; ", messages(found.messages)]
     if found.covered_from > found.start:
         said += ["; ", _("the log covers {time} of these", time=days(found.covered))]
+    if found.too_few_completed is not None:
+        unjudged = _(
+            "the limit on duration was not judged: {count} of {fewest} completed runs",
+            count=found.too_few_completed,
+            fewest=FEWEST_SAMPLES,
+        )
+        said += ["; ", unjudged]
     return joined(said, "")
 
 

@@ -310,6 +310,18 @@ class TestWhatIsMeasured:
 
         assert replay(few, max_duration_factor=2).incidents == []
 
+    def test_a_limit_that_no_run_could_be_held_against_is_told_of(self) -> None:
+        failed = ran(30, Status.STOPPED)
+
+        def said(runs: int, **limit: Any) -> str:
+            some = [failed, *(ran(age) for age in range(runs, 0, -1))]
+            return in_words(replay(some, lookback_hours=60, **limit))
+
+        note = "; the limit on duration was not judged: 19 of 20 completed runs"
+        assert said(20, max_duration_factor=2).endswith(note)
+        assert "was not judged" not in said(21, max_duration_factor=2)
+        assert "was not judged" not in said(20)
+
     def test_runs_from_before_the_first_window_say_what_is_usual(self) -> None:
         few = [one for one in hourly(ran(40, minutes=50)) if one.started_at > ago(hours=50)]
         earlier = [ran(200 + age) for age in range(20, 0, -1)]
