@@ -10,6 +10,7 @@ from monitoring.system_checks.schedules import (
     check_arguments,
     check_double_schedules,
     check_periodic_tasks,
+    check_refused_tasks,
     check_unscheduled_rules,
 )
 from monitoring.system_checks.settings import (
@@ -36,6 +37,7 @@ __all__ = [
     "check_metrics",
     "check_periodic_tasks",
     "check_recipients",
+    "check_refused_tasks",
     "check_retention",
     "check_sender",
     "check_settings",

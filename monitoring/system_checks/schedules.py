@@ -6,12 +6,17 @@ from collections.abc import Iterator, Sequence
 
 from django.core.checks import CheckMessage
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
 
 from monitoring.contexts import short_label
+from monitoring.core.names import did_you_mean
 from monitoring.core.values import Rule
 from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import Scheduled, misread_arguments, scheduled
+from monitoring.registry import task_names
 from monitoring.system_checks.messages import database_check, error, named, warning
+from monitoring.tasklogs.host_model import TaskLogError
+from monitoring.tasklogs.starts import refused_among, started_among
 
 Groups = dict[tuple[str, ...], list[str]]
 """Names of periodic tasks -> labels of what all of them check."""
@@ -40,6 +45,30 @@ def check_arguments() -> Iterator[CheckMessage]:
                 f'periodic task "{task.name}": {problems[0]}{more}',
                 "Correct its Arguments in the admin, under Periodic tasks: the form names each "
                 "mistake.",
+            )
+
+
+@database_check
+def check_refused_tasks() -> Iterator[CheckMessage]:
+    """Warn of enabled periodic tasks whose task no worker knows, going by what was refused."""
+    rows = PeriodicTask.objects.filter(enabled=True).order_by("name")
+    sent = list(rows.values_list("name", "task"))
+    try:
+        refused = refused_among(task for _name, task in sent)
+    except TaskLogError:  # which E003 is about
+        return
+    if not refused:
+        return
+    in_code = task_names()
+    refused -= started_among(refused) | set(in_code)
+    for name, task in sent:
+        if task in refused:
+            yield warning(
+                "monitoring.W114",
+                f'periodic task "{name}" sends "{task}", which a worker refused and none has ever '
+                f"run{did_you_mean(task, in_code)}",
+                "Correct its Task in the admin, under Periodic tasks, or let the workers import "
+                "the task.",
             )
 
 

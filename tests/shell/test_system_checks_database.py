@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.contrib.auth import get_user_model
 from django.core.checks import CheckMessage, Warning  # noqa: A004
 from django.db import ProgrammingError, connection
@@ -23,9 +24,10 @@ from monitoring.system_checks import (
     check_contexts,
     check_double_schedules,
     check_recipients,
+    check_refused_tasks,
     check_unscheduled_rules,
 )
-from tests.factories import rule, superuser
+from tests.factories import execution, rule, superuser
 from tests.shell.test_system_checks import ours, store
 
 pytestmark = pytest.mark.django_db
@@ -497,6 +499,37 @@ class TestArguments:
         assert found(check_arguments) == []
 
 
+class TestTasks:
+    def test_that_every_worker_refuses_are_named_with_the_nearest_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(current_app.tasks, "orders.refresh_stock", object())
+        store("Stock", task="orders.refresh_stok")
+        execution("orders.refresh_stok", "Stopped", started_at=None)
+
+        (message,) = found(check_refused_tasks)
+
+        assert message.id == "monitoring.W114"
+        assert message.msg == (
+            'periodic task "Stock" sends "orders.refresh_stok", which a worker refused and '
+            'none has ever run (did you mean "orders.refresh_stock"?)'
+        )
+
+    def test_that_wait_have_run_or_are_in_the_code_are_not_spoken_of(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(current_app.tasks, "added_since", object())
+        for task in ("added_since", "ran_elsewhere", "off"):
+            execution(task, "Stopped", started_at=None)
+        execution("ran_elsewhere")
+        execution("waits", "Pending", started_at=None)
+        for task in ("added_since", "ran_elsewhere", "waits"):
+            store(task, task=task)
+        store("off", task="off", enabled=False)
+
+        assert found(check_refused_tasks) == []
+
+
 class TestAllOfThem:
     def test_are_silent_in_an_empty_installation(self) -> None:
         assert ours(databases=["default"]) == []
@@ -576,6 +609,6 @@ class TestAllOfThem:
                 told = ours(databases=["default"])
             counts.append(len(captured))
 
-        assert counts == [16, 16]
+        assert counts == [18, 18]
         assert len(told) == 6 + 1 + 1 + 6
         assert max(len(one.msg) for one in told) < 600
