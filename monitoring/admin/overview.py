@@ -28,6 +28,7 @@ from monitoring.models import (
 from monitoring.recorder import is_ignored
 from monitoring.rule_rows import key_of
 from monitoring.tasklogs.source import task_log
+from monitoring.tasklogs.starts import started_among
 from monitoring.tasklogs.strangers import strangers
 
 MOST = 20
@@ -136,7 +137,8 @@ def _unwatched(site: admin.AdminSite) -> list[dict[str, Any]]:
     names: list[str] = []
     page = strangers(watched, _AT_ONCE)
     while page:
-        names += [name for name in page if not is_ignored(name)]
+        ran = started_among(page)  # and is not only refused by every worker
+        names += [name for name in page if name in ran and not is_ignored(name)]
         if len(names) > MOST or len(page) < _AT_ONCE:
             break
         page = strangers(watched, _AT_ONCE, page[-1])

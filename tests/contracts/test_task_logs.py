@@ -16,6 +16,7 @@ from monitoring.core.statuses import Status
 from monitoring.models import BackgroundTask, Notification
 from monitoring.rule_rows import read_instance
 from monitoring.tasklogs import history
+from monitoring.tasklogs.starts import refused_among, started_among
 from monitoring.tasklogs.strangers import strangers
 from tests.factories import NOW, ago, execution, rule
 from tests.gap.models import IngestorSession
@@ -151,6 +152,14 @@ class TestHistory:
 
         assert history.seen_names() == ["report", "sync"]
         assert strangers({"report"}, 5) == ["sync"]
+
+    def test_knows_which_tasks_have_started(self) -> None:
+        execution("sync")
+        execution("sync", "Running")
+
+        assert started_among(["report", "sync"]) == {"sync"}
+        assert started_among([]) == set()
+        assert refused_among(["report", "sync"]) == set()
 
     def test_finds_an_execution_by_the_id_of_its_task(self) -> None:
         row = execution("sync", task_id="task-900002")
