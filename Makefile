@@ -105,7 +105,7 @@ format: environment ## rewrite the code in the one style
 messages: environment ## collect and compile the translations (needs gettext)
 	$(BIN)/python manage.py makemessages --all --no-obsolete --add-location=file \
 		--ignore=config --ignore=tests --ignore=build
-	$(BIN)/python manage.py compilemessages --ignore=.venv
+	$(BIN)/python manage.py compilemessages --ignore=.venv --ignore=tests
 
 wheel: environment ## build the package into dist/
 	$(BIN)/python -m build --wheel --no-isolation

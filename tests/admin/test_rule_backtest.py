@@ -344,7 +344,7 @@ class TestTheSuggestion:
         assert 'data-max_duration_factor="2">Use 2 times</button>' in answer["panel"]
         assert (
             "2 times what is usual is the lowest limit on its duration without a false alarm. "
-            "One run took more than three times what is usual: that stays an alert."
+            "1 run took more than three times what is usual: that stays an alert."
         ) in text(answer)
 
     def test_needs_no_button_where_the_rule_has_that_limit(self, root: Client) -> None:
