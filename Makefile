@@ -43,7 +43,7 @@ test: lint check test-sqlite $(SERVERS) ## lint and every test but the slow ones
 
 test-fast: environment ## tests without processes, browser or servers (under a minute)
 	$(SQLITE) $(FEWER) $(PYTEST) --no-migrations \
-		-m "$(QUICK) and not matrix and not postgres and not mariadb"
+		-m "$(QUICK) and not matrix and not process and not postgres and not mariadb"
 
 test-all: lint check environment $(SERVERS) hosts ## everything, the large matrices included
 	$(SQLITE) $(PYTEST) -m "not bench"

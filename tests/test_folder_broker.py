@@ -15,6 +15,7 @@ from config.settings.embedded import folder_broker_options
 TOGETHER = 8
 
 
+@pytest.mark.process
 def test_a_message_is_never_taken_before_it_is_whole(tmp_path: Path) -> None:
     options = folder_broker_options(tmp_path)
     long = "x" * 200_000
@@ -45,6 +46,7 @@ def test_a_message_is_never_taken_before_it_is_whole(tmp_path: Path) -> None:
     assert not list((tmp_path / "broker" / "queue").iterdir())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("exchange", [f"common{number}" for number in range(10)])
 def test_queues_declared_at_the_same_time_are_all_kept(tmp_path: Path, exchange: str) -> None:
     options = folder_broker_options(tmp_path)

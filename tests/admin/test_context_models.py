@@ -15,7 +15,7 @@ from tests.admin.data import url
 from tests.admin.test_rule_form import ADD, errors, form
 from tests.factories import rule
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database, pytest.mark.matrix]
 
 EDITOR = ("add_monitorrule", "change_monitorrule", "view_monitorrule")
 SESSION = {"context_model": "gap.IngestorSession", "context_type": "Hourly Tomorrow.io"}

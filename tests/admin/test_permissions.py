@@ -12,7 +12,7 @@ from tests.admin.conftest import client_of, staff
 from tests.admin.data import HISTORY, MODELS, event, hostile_rows, message, state_of, url
 from tests.factories import NOW, execution, rule
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database, pytest.mark.matrix]
 
 
 def addresses(row: Any) -> list[str]:

@@ -14,7 +14,7 @@ from monitoring.rule_rows import key_of
 from tests.admin.data import MODELS, channel, event, message, run, state_of, url, worker
 from tests.factories import execution, rule
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.matrix]
 
 MOST = 14
 """Queries of the costliest page, the session and the user's permissions included."""

@@ -20,7 +20,7 @@ from monitoring.models import Channel, Notification
 from tests.hook_server import LOOPBACK, Hooks, hook_server
 from tests.mail_server import free_port, mail_server
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database, pytest.mark.process]
 
 
 @dataclass(kw_only=True)

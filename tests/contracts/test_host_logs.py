@@ -22,7 +22,7 @@ from tests.hostlogs.models import BackgroundTask as HostTask
 from tests.shell.conftest import Monitor
 from tests.sources import HOST, RESULTS, Source
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clock")]
+pytestmark = [pytest.mark.django_db, pytest.mark.matrix, pytest.mark.usefixtures("clock")]
 
 OPS = {"notify_to": ["ops@example.com"]}
 

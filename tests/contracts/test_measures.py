@@ -16,7 +16,11 @@ from tests.factories import NOW, ago, execution, rule
 from tests.gap.models import IngestorSession
 from tests.shell.conftest import Monitor
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("source", "clock", "old_log")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.matrix,
+    pytest.mark.usefixtures("source", "clock", "old_log"),
+]
 
 OPS = {"notify_to": ["ops@example.com"]}
 

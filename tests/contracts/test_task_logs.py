@@ -23,7 +23,7 @@ from tests.gap.models import IngestorSession
 from tests.shell.conftest import Monitor
 from tests.sources import Source
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("source", "clock")]
+pytestmark = [pytest.mark.django_db, pytest.mark.matrix, pytest.mark.usefixtures("source", "clock")]
 
 OPS = {"notify_to": ["ops@example.com"]}
 

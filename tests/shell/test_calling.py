@@ -17,6 +17,8 @@ from monitoring.core.retries import Fault
 from monitoring.models import Channel, Notification
 from tests.hook_server import LOOPBACK, Hooks, hook_server
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -355,8 +355,8 @@ class TestATaskThatNobodyKnows:
         execution("nightly_sync", started=ago(hours=3))
 
         assert cause() == (
-            'Nobody knows the task: no task "nightly_snyc" is in the code, scheduled, or was ever '
-            'seen (did you mean "nightly_sync"?)'
+            'Nobody knows the task: no task "nightly_snyc" is in the code, scheduled, or has ever '
+            'run (did you mean "nightly_sync"?)'
         )
 
     def test_is_none_that_the_code_has(self, cause: Any) -> None:

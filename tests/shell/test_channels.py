@@ -32,7 +32,7 @@ from tests.hook_server import LOOPBACK, Hooks, hook_server
 from tests.mail_server import free_port, mail_server, smtp_at
 from tests.shell.test_delivery import event, owed, state_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.process]
 
 Mailbox = list[EmailMultiAlternatives]
 LATER = NOW + timedelta(minutes=5)

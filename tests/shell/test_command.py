@@ -153,6 +153,7 @@ class TestTheExitStatus:
         assert str(error.value) == "could not check: RuntimeError: the database is away"
         assert error.value.returncode == 2
 
+    @pytest.mark.process
     def test_of_a_real_process_is_2_when_there_are_no_tables(self, tmp_path: Path) -> None:
         result = subprocess.run(
             [sys.executable, "manage.py", "monitor", "check"],

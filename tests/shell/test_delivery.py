@@ -356,6 +356,7 @@ class TestABrokenConnection:
         assert done.as_dict() == {"sent": 1, "failed": 0, "deferred": 2}
         assert rows[2].error.startswith("ConnectionRefusedError: ")
 
+    @pytest.mark.process
     def test_a_silent_server_is_given_up_in_time(self) -> None:
         row = owed()
         silent = socket.create_server(("127.0.0.1", 0))

@@ -127,6 +127,7 @@ class TestTheNames:
     def test_are_registered_with_celery(self, name: str) -> None:
         assert name in current_app.tasks
 
+    @pytest.mark.process
     def test_are_registered_without_a_worker(self) -> None:
         # Another process, because this one has imported more than a host's web server does.
         script = (

@@ -42,6 +42,7 @@ def nothing_imported() -> Iterator[None]:
     registry._import_tasks.cache_clear()
 
 
+@pytest.mark.process
 def test_tasks_that_nobody_has_imported_yet_are_found(tmp_path: Path) -> None:
     for name, text in FIRST_STEPS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
