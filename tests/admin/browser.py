@@ -51,7 +51,7 @@ IS_STILL = """async () => {
     await Promise.all(ending.map(one => one.finished.catch(() => {})));
 }"""
 NOTHING_IS_BUSY = "() => !document.querySelector('[aria-busy]')"
-AXE_IS_DONE = "axe is done"
+THAT_IS_ALL = "that is all"
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,14 @@ def at_rest(page: Page) -> None:
     page.wait_for_function(NOTHING_IS_BUSY)
 
 
+def forget(page: Page, complaints: list[str]) -> None:
+    """Take no offence at what a page has complained of; all of it has come in before the last."""
+    at_rest(page)
+    with page.expect_console_message(lambda entry: entry.text == THAT_IS_ALL):
+        page.evaluate("text => console.info(text)", THAT_IS_ALL)
+    complaints.clear()
+
+
 def violations(page: Page, complaints: list[str]) -> list[str]:
     """Return what axe finds in the content of a page, less what Django and jsonform draw."""
     page.evaluate(IS_STILL)  # colours fade from light to dark
@@ -161,10 +169,7 @@ def violations(page: Page, complaints: list[str]) -> list[str]:
             "exclude": [[selector] for selector in NOT_OURS],
         },
     )
-    # axe itself tries an inline style. What the console said before this it has told by then.
-    with page.expect_console_message(lambda entry: entry.text == AXE_IS_DONE):
-        page.evaluate("text => console.info(text)", AXE_IS_DONE)
-    complaints.clear()
+    forget(page, complaints)  # axe itself tries an inline style
     return [
         f"{found['id']}: {node['html']}"
         for found in result.response["violations"]
