@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
@@ -32,13 +33,14 @@ def post_office() -> Iterator[Moody]:
         yield moody
 
 
-def watch(task_name: str, lookback_hours: float = 1) -> None:
+def watch(task_name: str, lookback_hours: float = 1, **columns: Any) -> None:
     MonitorRule.objects.create(
         name=task_name,
         task_name=task_name,
         lookback_hours=lookback_hours,
         notify_to=[OPS],
         created_at=ago(days=30),
+        **columns,
     )
 
 
@@ -51,6 +53,17 @@ def every_second(task_name: str, args: str = "[]") -> PeriodicTask:
 
 def executions(**columns: Any) -> Any:
     return BackgroundTask.objects.using(OBSERVER).filter(**columns)
+
+
+def log_began_long_ago() -> None:
+    BackgroundTask.objects.create(
+        task_id="old", task_name="door.old", status="Completed", submitted_at=ago(days=30)
+    )
+
+
+def is_older(task_id: str, *, seconds: float) -> bool:
+    row = executions(task_id=task_id).first()
+    return row is not None and timezone.now() - row.submitted_at > timedelta(seconds=seconds)
 
 
 def causes(office: Moody) -> dict[str, str]:
@@ -67,9 +80,7 @@ def causes(office: Moody) -> dict[str, str]:
 @pytest.mark.parametrize("system", [EMBEDDED, REDIS_POSTGRES, RABBITMQ_MARIADB], indirect=True)
 def test_each_mail_names_the_fault_that_was_made(system: System, post_office: Moody) -> None:
     get_user_model().objects.create_superuser("root", "root@example.com", "x")
-    BackgroundTask.objects.create(
-        task_id="old", task_name="door.old", status="Completed", submitted_at=ago(days=30)
-    )
+    log_began_long_ago()
     disabled, deleted = every_second("door.succeed"), every_second("door.ignore_itself")
     every_second("door.retry_until", "[0]")
     queues = {"nobody": f"{system.prefix}.nobody", "common": system.prefix}
@@ -153,3 +164,78 @@ def test_each_mail_names_the_fault_that_was_made(system: System, post_office: Mo
     assert waits_for_beat.upstream == AlertEvent.objects.get(task_name="celery beat")
     for gate in (*gates, held):
         gate.open()
+
+
+@pytest.mark.parametrize("system", [EMBEDDED], indirect=True)
+def test_what_a_task_itself_did_is_named_too(system: System, post_office: Moody) -> None:
+    log_began_long_ago()
+    north, south = (Group.objects.create(name=name) for name in ("north", "south"))
+    too_late = system.send("door.soft_limited_but_tidy", expires=1)
+    wait_until(lambda: is_older(too_late, seconds=1.2), "the message has expired")
+    system.start_worker()
+
+    # One task is found expired, one fails twice, one hangs, one runs for somebody else.
+    system.at(too_late, "Cancelled")
+    for _ in range(2):
+        system.ended(system.send("door.fail"))
+    gate = system.gate()
+    held = system.send("door.hold", gate.name)
+    gate.wait_until_taken()
+    system.at(held, "Running")
+    system.ended(system.send("door.succeed", kwargs={"session": south.pk}))
+    watch("door.soft_limited_but_tidy")
+    watch("door.fail")
+    watch("door.hold", while_running="judge")
+    watch("door.succeed", context_model="auth.Group", context_field="name", context_type=north.name)
+    assert doors.check([], {}).state == "complete"
+
+    said = causes(post_office)
+    assert len(said) == len(post_office.messages) == 4
+    expired = said["door.soft_limited_but_tidy"]
+    assert expired.startswith("Its message expired before a worker took it: sent at")
+    assert said["door.fail"].startswith(
+        "It raised ValueError: no figures for <North> & 'South'; same error as the last failure"
+    )
+    assert said["door.hold"].startswith("It still runs: for ")
+    assert f"(on {system.node('worker')})" in said["door.hold"]
+    assert said["door.succeed"].startswith("It ran, but in another context: its run of")
+    assert "(Completed) was for “south”, not for “north”" in said["door.succeed"]
+    gate.open()
+
+
+@pytest.mark.parametrize("system", [EMBEDDED], indirect=True)
+def test_a_run_that_never_came_is_explained_by_what_is_known(
+    system: System, post_office: Moody
+) -> None:
+    log_began_long_ago()
+    every_second("door.succeed")
+    system.start_worker()
+    beat = system.start_beat()
+    ran = executions(status="Completed", task_name="door.succeed")
+    wait_until(lambda: ran.count() > 1, "beat has sent it twice")
+    by_hand = system.ended(system.send("door.legacy"))
+    beat.kill()
+    waiting = executions(status__in=["Pending", "Queued", "Running"])
+    wait_until(lambda: not waiting.exists(), "all that was sent has run")
+
+    # Beat is dead for a moment only, nobody sends the second any more, the third is misspelt.
+    watch("door.succeed", FOUR_SECONDS)
+    watch("door.legacy", FOUR_SECONDS)
+    watch("door.sucede")
+    last = max(ran.values_list("started_at", flat=True))
+    assert by_hand.started_at is not None
+    for name, at in (
+        ("door.succeed", last + timedelta(seconds=20)),
+        ("door.legacy", by_hand.started_at + timedelta(seconds=6)),
+        ("door.sucede", timezone.now()),
+    ):
+        with time_machine.travel(at, tick=True):
+            assert doors.check([], {"rules": [name]}).state == "complete"
+
+    said = causes(post_office)
+    assert len(said) == len(post_office.messages) == 3
+    assert said["door.succeed"].startswith("It has missed its schedule: it last ran at")
+    assert "runs were due since" in said["door.succeed"]
+    assert said["door.legacy"].startswith("It ran before the window began: at")
+    assert said["door.sucede"].startswith('Nobody knows the task: no task "door.sucede" is in')
+    assert 'did you mean "door.succeed"' in said["door.sucede"]
