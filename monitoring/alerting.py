@@ -14,6 +14,7 @@ from monitoring.core.causes import Cause
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, Step
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
+from monitoring.core.statuses import FINISHED
 from monitoring.core.values import Rule, Verdict, VerdictKind
 from monitoring.core.wording import Remembered, Words, said
 from monitoring.dependents import Dependent, Health
@@ -110,9 +111,11 @@ def _is_to_be_told(decision: Decision) -> bool:
 
 
 def _lacks_cause(decision: Decision, now: datetime) -> bool:
-    event = decision.event
+    event, execution = decision.event, decision.verdict.execution
     if event is None or event.cause or not decision.verdict.is_failing:
         return False
+    if execution and execution.status in FINISHED and execution.started_at == event.started_at:
+        return False  # it has ended, and says no more than it did
     return timedelta(0) <= now - event.opened_at < LOOKS_AGAIN
 
 

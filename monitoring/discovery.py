@@ -22,7 +22,8 @@ from monitoring.core.rhythm import Run
 from monitoring.models import MonitorRule
 from monitoring.periodic_tasks import TASK_NAME, scheduled_entries
 from monitoring.registry import task_names
-from monitoring.tasklogs.history import TASKS_AT_ONCE, seen_names, timings
+from monitoring.tasklogs.history import TASKS_AT_ONCE, timings
+from monitoring.tasklogs.names import seen_names
 from monitoring.tasklogs.starts import refused_among
 
 _NEVER = ("celery.*", "monitoring.*", TASK_NAME)

@@ -23,7 +23,8 @@ from monitoring.registry import task_names
 from monitoring.rule_rows import read_instance
 from monitoring.system_checks.rules import label_of, watched
 from monitoring.system_checks.task_log import results_kept
-from monitoring.tasklogs.history import seen_names, timings
+from monitoring.tasklogs.history import timings
+from monitoring.tasklogs.names import seen_names
 from monitoring.tasklogs.source import task_log
 from monitoring.tasklogs.starts import started_among
 

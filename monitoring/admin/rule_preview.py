@@ -37,7 +37,8 @@ from monitoring.periodic_tasks import longest_wait
 from monitoring.previews import Preview, preview
 from monitoring.recorder import is_ignored
 from monitoring.registry import task_names
-from monitoring.tasklogs.history import recent, seen_names
+from monitoring.tasklogs.history import recent
+from monitoring.tasklogs.names import seen_names
 
 STRIP = 30
 # What even those who may view a row are not shown: the hash of a password, an API key.

@@ -33,7 +33,8 @@ from monitoring.schedules import Schedule as Plan
 from monitoring.schedules import entries
 from monitoring.tasklogs import clues
 from monitoring.tasklogs.clues import Unstarted
-from monitoring.tasklogs.history import recent, seen_names
+from monitoring.tasklogs.history import recent
+from monitoring.tasklogs.names import seen_names
 
 Failing = tuple[Rule, Verdict]
 MOST_STRANGERS = 20

@@ -1,4 +1,4 @@
-"""What the pages show of the task log: the last executions of some tasks, and every name."""
+"""What the pages show of the task log: the last executions of some tasks."""
 
 from __future__ import annotations
 
@@ -26,11 +26,8 @@ from monitoring.tasklogs.seek import exact_name, start_sql
 from monitoring.tasklogs.source import task_log
 
 TASKS_AT_ONCE = 200
-_NAMES_AT_ONCE = 900
 _ROWS_AT_ONCE = 500
 """So few that the garbage collector is not called for them."""
-MOST_NAMES = 20_000
-"""Names that are read at most."""
 
 
 def recent(task_names: Iterable[str], most: int) -> dict[str, list[Execution]]:
@@ -266,36 +263,3 @@ def find_pk(task_id: str) -> Any:
         return None
     rows = log.rows().filter(**{log.fields["task_id"]: task_id})
     return rows.values_list("pk", flat=True).first()
-
-
-def seen_names() -> list[str]:
-    """Return the names of all tasks that the log holds, in order.
-
-    One index seek per name, where DISTINCT would read every execution.
-    """
-    log = task_log()
-    names: list[str] = []
-    after = ""
-    while len(names) < MOST_NAMES:
-        page = _names_after(log, after)
-        names += page
-        if len(page) < _NAMES_AT_ONCE:
-            break
-        after = page[-1]
-    return names
-
-
-def _names_after(log: TaskLog, after: str) -> list[str]:
-    connection = connections[log.alias]
-    table = connection.ops.quote_name(log.model._meta.db_table)
-    column = connection.ops.quote_name(log.column("task_name"))
-    sql = (
-        f"WITH RECURSIVE seen(name, number) AS (SELECT MIN({column}), 1 FROM {table} "  # noqa: S608 - columns of models
-        f"WHERE {column} > %s UNION ALL "
-        f"SELECT (SELECT MIN({column}) FROM {table} WHERE {column} > seen.name), number + 1 "
-        "FROM seen WHERE seen.name IS NOT NULL AND number < %s) "
-        "SELECT name FROM seen WHERE name IS NOT NULL ORDER BY number"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [after, _NAMES_AT_ONCE])
-        return [name for (name,) in cursor.fetchall()]

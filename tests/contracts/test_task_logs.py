@@ -16,6 +16,7 @@ from monitoring.core.statuses import Status
 from monitoring.models import BackgroundTask, Notification
 from monitoring.rule_rows import read_instance
 from monitoring.tasklogs import history
+from monitoring.tasklogs.names import seen_names
 from monitoring.tasklogs.starts import refused_among, started_among
 from monitoring.tasklogs.strangers import strangers
 from tests.factories import NOW, ago, execution, rule
@@ -150,7 +151,7 @@ class TestHistory:
         for name in ("sync", "report", "sync"):
             execution(name)
 
-        assert history.seen_names() == ["report", "sync"]
+        assert seen_names() == ["report", "sync"]
         assert strangers({"report"}, 5) == ["sync"]
 
     def test_knows_which_tasks_have_started(self) -> None:

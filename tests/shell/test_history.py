@@ -7,8 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from monitoring.core.statuses import Status
-from monitoring.tasklogs import history
-from monitoring.tasklogs.history import recent, seen_names
+from monitoring.tasklogs import names
+from monitoring.tasklogs.history import TASKS_AT_ONCE, recent
+from monitoring.tasklogs.names import seen_names
 from tests.factories import ago, execution
 
 pytestmark = pytest.mark.django_db
@@ -40,11 +41,11 @@ class TestTheLastExecutions:
         assert len(queries) == 0
 
     def test_of_a_whole_page_cost_one_query(self) -> None:
-        names = [f"task {number}" for number in range(history.TASKS_AT_ONCE)]
-        for name in names:
+        some = [f"task {number}" for number in range(TASKS_AT_ONCE)]
+        for name in some:
             execution(name)
         with CaptureQueriesContext(connection) as queries:
-            found = recent(names, 10)
+            found = recent(some, 10)
         assert len(queries) == 1
         assert all(len(runs) == 1 for runs in found.values())
 
@@ -72,7 +73,7 @@ class TestNames:
     def test_are_all_told_however_many_one_query_reads(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(history, "_NAMES_AT_ONCE", 2)
+        monkeypatch.setattr(names, "_AT_ONCE", 2)
         for name in "abcde":
             execution(name)
 
