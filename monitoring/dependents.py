@@ -82,7 +82,7 @@ def as_facts(names: Iterable[str], found: dict[str, Dependent]) -> list[dict[str
 
 def read_upstreams() -> list[Upstream]:
     """Return the open events of tasks that others depend on, in two queries."""
-    rows = AlertEvent.objects.open().order_by()
+    rows = AlertEvent.objects.open()
     columns = ("pk", "task_name", "dependent_tasks", "opened_at")
     events = [row for row in rows.values_list(*columns) if row[2]]
     events.sort(key=lambda row: (row[3], row[0]), reverse=True)

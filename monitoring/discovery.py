@@ -73,15 +73,14 @@ def discover(
     return [replace(one, followers=after.get(one.task_name, ())) for one in named]
 
 
-def _marked(tasks: Iterable[Task], runs: Mapping[str, Sequence[Run]]) -> list[Task]:
+def _marked(tasks: Sequence[Task], runs: Mapping[str, Sequence[Run]]) -> list[Task]:
     """Return tasks with a mark on those that might get a rule, but that workers refuse."""
-    tasks = list(tasks)
     refused = refused_among(
         task.name
         for task in tasks
         if task.entries and not (task.rules or task.is_in_code or runs[task.name])
     )
-    return [replace(task, is_refused=task.name in refused) for task in tasks]
+    return [replace(task, is_refused=True) if task.name in refused else task for task in tasks]
 
 
 _COLUMNS = ("pk", "name", "task_name", "lookback_hours", "context_model", "enabled")

@@ -174,7 +174,7 @@ def _newest(state: NotificationState, recipients: Iterable[str] | None = None) -
 
 
 def _open_since() -> dict[str, datetime]:
-    rows = AlertEvent.objects.open().order_by().values_list("open_key", "opened_at")
+    rows = AlertEvent.objects.open().values_list("open_key", "opened_at")
     return {key: at for key, at in rows if key}
 
 

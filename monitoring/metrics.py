@@ -50,7 +50,7 @@ def read(now: datetime) -> Facts:
     last = complete.filter(started_at=seen.last_check) if seen.last_check else complete.none()
     took = last.values_list(F("finished_at") - F("started_at"), flat=True)
     # Counted here: to group them, SQLite would walk an index over every event there ever was.
-    open_events = AlertEvent.objects.open().order_by().values_list("verdict", flat=True)
+    open_events = AlertEvent.objects.open().values_list("verdict", flat=True)
     return Facts(
         health=seen,
         enabled_rules=rules["in_force"],

@@ -148,7 +148,7 @@ def _executions(days: int | None, now: datetime) -> Iterator[Target]:
     at = executions_cutoff(days, lookbacks.needs(now), now)
     if at is None:
         return
-    events = AlertEvent.objects.open().order_by()
+    events = AlertEvent.objects.open()
     named = events.exclude(task_id="").values_list("task_id", flat=True)
     # As a set, because another task log may be in another database.
     spared = frozenset(named)

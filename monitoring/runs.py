@@ -119,16 +119,7 @@ def _rhythm(
     identity: str, now: datetime, request: Request
 ) -> tuple[list[datetime], timedelta | None]:
     """Return when the same was checked before, newest first, and the wait its schedule sets."""
-    done = MonitorRun.objects.filter(
-        identity=identity,
-        state=RunState.COMPLETE,
-        # Those that were ahead in the queue, but not what a clock that was ahead has written: that
-        # must not hide a gap.
-        started_at__lt=now + SAME_CHECK,
-    )
-    earlier = list(
-        done.order_by("-started_at").values_list("started_at", flat=True)[:EARLIER_CHECKS]
-    )
+    earlier = _earlier(now, identity=identity)
     if not earlier or not request.periodic_task:
         return earlier, None
     return earlier, periodic_tasks.wait_after(request.periodic_task, earlier[0])
@@ -139,9 +130,19 @@ def gap_of_all(begun: Begun, now: datetime) -> datetime | None:
 
     For what every check judges, whichever rules it is about.
     """
-    done = MonitorRun.objects.filter(state=RunState.COMPLETE, started_at__lt=now + SAME_CHECK)
-    earlier = done.order_by("-started_at").values_list("started_at", flat=True)[:EARLIER_CHECKS]
-    return not_checked_from(list(earlier), now, begun.wait)
+    return not_checked_from(_earlier(now), now, begun.wait)
+
+
+def _earlier(now: datetime, **asked: str) -> list[datetime]:
+    """Return when complete checks began before, the newest first. asked: of which only."""
+    done = MonitorRun.objects.filter(
+        **asked,
+        state=RunState.COMPLETE,
+        # Those that were ahead in the queue, but not what a clock that was ahead has written: that
+        # must not hide a gap.
+        started_at__lt=now + SAME_CHECK,
+    )
+    return list(done.order_by("-started_at").values_list("started_at", flat=True)[:EARLIER_CHECKS])
 
 
 def _take_from_the_dead(identity: str, now: datetime, request: Request) -> tuple[int, ...]:

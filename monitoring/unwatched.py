@@ -35,7 +35,7 @@ def close_events(rule_set: RuleSet, now: datetime) -> int:
 
 def _unwatched_rules() -> dict[str, list[int]]:
     reasons: dict[str, list[int]] = {}
-    events = AlertEvent.objects.open().order_by()
+    events = AlertEvent.objects.open()
     stored = events.filter(key__startswith="rule:").select_related("rule")
     for event in stored:
         reason = _why_unwatched(event, event.rule)
@@ -60,7 +60,7 @@ def _no_longer_listed(rule_set: RuleSet, now: datetime) -> list[int]:
         theirs = Q(periodic_task=rule_set.periodic_task)
         gone |= theirs & ~Q(_checked_since(now - LEFT_OUT_AFTER))
     listed = [rule.key for rule in rule_set.entries]
-    of_entries = AlertEvent.objects.open().order_by().filter(gone, key__startswith="args:")
+    of_entries = AlertEvent.objects.open().filter(gone, key__startswith="args:")
     return list(of_entries.exclude(key__in=listed).values_list("pk", flat=True))
 
 

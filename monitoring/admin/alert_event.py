@@ -171,10 +171,10 @@ class AlertEventAdmin(EventOperations):
         self.attach(request, [row])
         if row.resolution == AlertEvent.Resolution.MANUAL:
             vars(row)["resolving_entry"] = resolving_entry(row)
-        if row.task_id and may_view_executions(request):
-            vars(row)["execution_pk"] = find_pk(row.task_id)
         if may_view_executions(request):
             vars(row)["measured_then"] = measured(row)
+            if row.task_id:
+                vars(row)["execution_pk"] = find_pk(row.task_id)
 
     @admin.display(description=_("task"), ordering="task_name")
     def task_and_rule(self, row: AlertEvent) -> str:

@@ -15,7 +15,6 @@ from django.utils import timezone, translation
 from django.utils.functional import Promise
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
@@ -28,7 +27,6 @@ from monitoring.core.texts import one_line
 from monitoring.core.wording import said
 from monitoring.models import (
     AlertEvent,
-    MonitorRule,
     NotificationState,
     RunState,
     TaskStatus,
@@ -37,12 +35,6 @@ from monitoring.models import (
 
 EMPTY = "-"
 """The same as Django's own for what is not there."""
-
-RULE_LABELS: Mapping[str, str | Promise] = {
-    field.name: capfirst(field.verbose_name) for field in MonitorRule._meta.concrete_fields
-}
-"""The fields of a rule as people know them, in the language of whoever looks."""
-
 
 _STATUSES: Mapping[str, str | Promise] = {
     **dict(TaskStatus.choices),

@@ -7,15 +7,13 @@ from django.utils.translation import gettext_lazy as _
 
 from monitoring.admin.display import listed
 from monitoring.admin.rule_form import RuleForm
+from monitoring.core.values import MEASURED
 from monitoring.models import (
     AlertEvent,
     Notification,
     NotificationKind,
-    VerdictChoices,
     WhileRunningChoices,
 )
-
-_MEASURED = (VerdictChoices.SLOW, VerdictChoices.LOW_SUCCESS_RATE)
 
 
 def settings_then(row: AlertEvent) -> str:
@@ -43,7 +41,7 @@ def measured(row: AlertEvent) -> str:
 
     One query, if anything was measured. Empty: no message says it.
     """
-    if row.verdict not in _MEASURED:
+    if row.verdict not in MEASURED:
         return ""
     told = Notification.objects.filter(alert_event=row).exclude(kind=NotificationKind.RECOVERY)
     facts = told.order_by("-pk").values_list("facts", flat=True).first()

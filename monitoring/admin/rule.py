@@ -24,7 +24,6 @@ from monitoring.admin.base import (
 from monitoring.admin.day import RuleDay
 from monitoring.admin.display import (
     EMPTY,
-    RULE_LABELS,
     Tone,
     aside,
     badge,
@@ -178,7 +177,9 @@ class RuleAdmin(
             note = self._task_note(request, obj.task_name, self._runs_of(request, obj.task_name))
             if "warning" in note:
                 # Not the name first: the admin would write it with a capital letter.
-                text = f"{RULE_LABELS['task_name']} {obj.task_name}: {note['warning']}"
+                text = (
+                    f"{RuleForm.base_fields['task_name'].label} {obj.task_name}: {note['warning']}"
+                )
                 self.message_user(request, text, messages.WARNING)
         for one in warnings(request, [obj])[:MOST_WARNINGS]:
             if one.id != "task-unknown":  # said above, also to those who may not see all

@@ -36,7 +36,7 @@ class AlertFilter(ChoiceFilter):
         self, request: HttpRequest, queryset: QuerySet[MonitorRule]
     ) -> QuerySet[MonitorRule]:
         # From the open events, which have an index: those of one rule may be many, and long over.
-        rules = AlertEvent.objects.open().filter(rule__isnull=False).order_by().values("rule")
+        rules = AlertEvent.objects.open().filter(rule__isnull=False).values("rule")
         if self.lookup_choices and self.value() == "open":
             return queryset.filter(pk__in=rules)
         if self.lookup_choices and self.value() == "none":

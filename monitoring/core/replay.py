@@ -13,9 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 from monitoring.core.hindsight import Hindsight
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, step
-from monitoring.core.past import Past, as_seen, is_over
+from monitoring.core.past import NEVER, Past, as_seen, is_over
 from monitoring.core.statuses import FINISHED
 from monitoring.core.values import (
+    MEASURED,
     Evidence,
     Execution,
     Measured,
@@ -27,11 +28,9 @@ from monitoring.core.values import (
 from monitoring.core.verdicts import ended_as_expected, judge
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-_FAR_AHEAD = datetime.max.replace(tzinfo=UTC)
 _LEAST = timedelta.resolution
 _BY_STATUS = frozenset({VerdictKind.STATUS_MISMATCH, VerdictKind.NO_EXECUTION, VerdictKind.UNKNOWN})
 """Nothing is measured any more where one of these is found."""
-_MEASURED = frozenset({VerdictKind.SLOW, VerdictKind.LOW_SUCCESS_RATE})
 
 
 @dataclass(kw_only=True, slots=True)
@@ -164,7 +163,7 @@ class Replay:
         """Return until when nothing begins, ends or leaves the window; None: not known."""
         if evidence.latest_running is not None:
             return None  # which overruns by the mere passing of time
-        until = [_FAR_AHEAD]
+        until = [NEVER]
         window = self._window
         if self._measured is not None and found.kind not in _BY_STATUS:
             if evidence.latest is not None and evidence.latest.status not in FINISHED:
@@ -185,8 +184,8 @@ class Replay:
 
     def _reminder_at(self, event: OpenEvent) -> datetime:
         told, hours = event.last_message_at, self.rule.remind_hours
-        if hours is None or (told is not None and timedelta(hours=hours) > _FAR_AHEAD - told):
-            return _FAR_AHEAD
+        if hours is None or (told is not None and timedelta(hours=hours) > NEVER - told):
+            return NEVER
         return _LONG_AGO if told is None else told + timedelta(hours=hours)
 
     def _begins_by(self, at: datetime) -> bool:
@@ -258,7 +257,7 @@ class Replay:
             verdict=verdict.kind,
             current_status=verdict.current_status,
             execution=self._as_it_became(verdict.execution),
-            measured=verdict.measured[0] if verdict.kind in _MEASURED else None,
+            measured=verdict.measured[0] if verdict.kind in MEASURED else None,
         )
         self.incidents.append(incident)
         self._open = _Open(
@@ -289,7 +288,7 @@ class Replay:
 
     def _was_late(self, was: _Open, verdict: Verdict) -> bool:
         """Say that nothing had failed: what was missing or still ran came to a good end."""
-        if was.incident.verdict in _MEASURED:
+        if was.incident.verdict in MEASURED:
             return False  # all had come; it was too slow, or too little of it was good
         if was.judged is not None and was.judged.status in FINISHED:
             return False

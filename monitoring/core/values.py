@@ -184,6 +184,8 @@ FAILING = frozenset(
         VerdictKind.LOW_SUCCESS_RATE,
     }
 )
+MEASURED = frozenset({VerdictKind.SLOW, VerdictKind.LOW_SUCCESS_RATE})
+"""Failures that rest on more than the status of one execution."""
 
 
 class Measured(Protocol):

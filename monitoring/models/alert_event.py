@@ -17,8 +17,8 @@ from monitoring.models.rule import MonitorRule
 class AlertEventQuerySet(models.QuerySet["AlertEvent"]):
     def open(self) -> AlertEventQuerySet:
         # The same as "is not null", which SQLite answers by reading every event there ever was; as
-        # it does if they are wanted in an order that has an index: ask for them in none.
-        return self.filter(open_key__gt="")
+        # it does if they are wanted in an order that has an index: so they come in none.
+        return self.order_by().filter(open_key__gt="")
 
     def acknowledged(self, now: datetime) -> AlertEventQuerySet:
         """Return the open events that somebody takes care of at this time."""
