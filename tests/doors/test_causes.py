@@ -182,11 +182,11 @@ def test_what_a_task_itself_did_is_named_too(system: System, post_office: Moody)
     held = system.send("door.hold", gate.name)
     gate.wait_until_taken()
     system.at(held, "Running")
-    system.ended(system.send("door.succeed", kwargs={"session": south.pk}))
+    system.ended(system.send("door.ingest", kwargs={"session": south.pk}))
     watch("door.soft_limited_but_tidy")
     watch("door.fail")
     watch("door.hold", while_running="judge")
-    watch("door.succeed", context_model="auth.Group", context_field="name", context_type=north.name)
+    watch("door.ingest", context_model="auth.Group", context_field="name", context_type=north.name)
     assert doors.check([], {}).state == "complete"
 
     said = causes(post_office)
@@ -198,8 +198,8 @@ def test_what_a_task_itself_did_is_named_too(system: System, post_office: Moody)
     )
     assert said["door.hold"].startswith("It still runs: for ")
     assert f"(on {system.node('worker')})" in said["door.hold"]
-    assert said["door.succeed"].startswith("It ran, but in another context: its run of")
-    assert "(Completed) was for “south”, not for “north”" in said["door.succeed"]
+    assert said["door.ingest"].startswith("It ran, but in another context: its run of")
+    assert "(Completed) was for “south”, not for “north”" in said["door.ingest"]
     gate.open()
 
 

@@ -11,7 +11,7 @@ MONITORING = {
     "BASE_URL": "https://monitoring.example.com",
     "SITE_NAME": "Door tests",
     "IGNORE_TASKS": ["celery.*", "monitor_task_status", "monitoring.*", "door.ignored"],
-    "CONTEXT_ARGUMENTS": {"door.succeed": "session"},
+    "CONTEXT_ARGUMENTS": {"door.ingest": "session"},
 }
 
 
