@@ -35,6 +35,9 @@ from monitoring.signal_handlers import connect as connect_handlers
 from monitoring.signal_handlers import quiet
 from monitoring.tasklogs.writer import write
 
+# What the start of each task that runs in this process has told. Its end tells it again: a database
+# that was away for the start, or that crashed after it, then still knows of it.
+_begun: weakref.WeakKeyDictionary[Any, Mapping[str, Any]] = weakref.WeakKeyDictionary()
 # Requests the worker's main process has taken and not yet dropped: the signals it sends for a
 # hard limit or a rejection do not say which attempt they are about.
 _received: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
@@ -109,24 +112,24 @@ def on_prerun(
         return
     facts = message_facts(task.request)
     now = timezone.now()
-    _record(
-        task_id,
-        task.name,
-        Status.RUNNING,
-        now,
-        facts,
-        submitted_at=now if facts.get("is_eager") else None,
-        started_at=now,
-        first_started_at=now,
-        queue=queue_of(facts),
-        worker=str(facts.get("hostname") or ""),
+    told = {
+        "submitted_at": now if facts.get("is_eager") else None,
+        "started_at": now,
+        "first_started_at": now,
+        "queue": queue_of(facts),
+        "worker": str(facts.get("hostname") or ""),
         **described(task.name, facts, args, kwargs),
-    )
+    }
+    _begun[task.request] = told
+    _record(task_id, task.name, Status.RUNNING, now, facts, **told)
 
 
 @quiet
 def on_success(sender: Any, **_: Any) -> None:
-    _finish(sender.request.id, sender.name, Status.COMPLETED, message_facts(sender.request))
+    request = sender.request
+    _finish(
+        request.id, sender.name, Status.COMPLETED, message_facts(request), **_told_before(request)
+    )
 
 
 @quiet
@@ -143,6 +146,7 @@ def on_failure(
         Status.STOPPED,
         message_facts(request),
         close=is_ours,
+        **_told_before(request),
         **failure(exception, einfo),
     )
 
@@ -162,6 +166,7 @@ def on_retry(sender: Any, request: Any, reason: Any = None, einfo: Any = None, *
         timezone.now(),
         message_facts(request),
         same_message=same_message,
+        **_told_before(request),
         **failure(error, einfo),
     )
 
@@ -189,11 +194,11 @@ def on_postrun(
     task_id: str, task: Any, retval: Any = None, state: str | None = None, **_: Any
 ) -> None:
     """Close the executions that end without a signal of their own: ignored and rejected ones."""
-    facts = message_facts(task.request)
+    facts, told = message_facts(task.request), _told_before(task.request)
     if state == states.IGNORED:
-        _finish(task_id, task.name, Status.COMPLETED, facts)
+        _finish(task_id, task.name, Status.COMPLETED, facts, **told)
     elif state == states.REJECTED and not getattr(retval, "requeue", False):
-        _finish(task_id, task.name, Status.STOPPED, facts, **failure(retval, None))
+        _finish(task_id, task.name, Status.STOPPED, facts, **told, **failure(retval, None))
     elif state == states.REJECTED and not is_ignored(task.name):
         _record(
             task_id,
@@ -202,8 +207,13 @@ def on_postrun(
             timezone.now(),
             facts,
             same_message=True,
+            **told,
             **failure(retval, None),
         )
+
+
+def _told_before(request: Any) -> Mapping[str, Any]:
+    return _begun.get(request, {}) if request is not None else {}
 
 
 def _finish(

@@ -13,6 +13,7 @@ from django.db import connections
 from django.db.models import Field
 
 from monitoring.core.lifecycle import Record
+from monitoring.core.statuses import FINISHED
 from monitoring.models import BackgroundTask
 
 _BY_POSITION = ("status", "finished_at", "errors", "stack_trace_errors", "retries")
@@ -32,6 +33,9 @@ _COLUMNS = (
     "position",
 )
 _NEVER_EMPTY = frozenset({"task_id", "task_name", "status", "retries", "last_update", "position"})
+# For this statement alone, as it is a transaction of its own. A start need not be on the disk
+# before the task runs: its end tells it once more, and what commits later takes it there too.
+_WITHOUT_WAITING_FOR_THE_DISK = " RETURNING set_config('synchronous_commit', 'off', true)"
 _EMPTY_TEXTS = frozenset({*_FILL_EMPTY, "errors", "stack_trace_errors", "worker"})
 
 
@@ -40,8 +44,15 @@ def upsert(record: Record, using: str) -> None:
     connection = connections[using]
     told = tuple(name for name in _COLUMNS if name in _NEVER_EMPTY or getattr(record, name))
     values = [_value(record, name, connection) for name in told]
+    statement = _statement(connection.vendor, BackgroundTask._meta.db_table, told)
+    if (
+        connection.vendor == "postgresql"
+        and record.status not in FINISHED
+        and not connection.in_atomic_block
+    ):
+        statement += _WITHOUT_WAITING_FOR_THE_DISK
     with connection.cursor() as cursor:
-        cursor.execute(_statement(connection.vendor, BackgroundTask._meta.db_table, told), values)
+        cursor.execute(statement, values)
 
 
 def _value(record: Record, name: str, connection: Any) -> Any:

@@ -12,13 +12,23 @@ from typing import Any
 
 import pytest
 from celery import current_app, signals
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from monitoring import recorder
+from monitoring.core.lifecycle import Record, position
+from monitoring.core.statuses import FINISHED, Status
 from monitoring.models import BackgroundTask
 from monitoring.tasklogs import writer
-from tests.doors.project.tasks import fail, retry_until, succeed
+from monitoring.tasklogs.upsert import upsert
+from tests.doors.project.tasks import (
+    fail,
+    ignore_itself,
+    reject,
+    retry_until,
+    succeed,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -164,6 +174,69 @@ class TestATaskThatIsCalledEagerly:
         assert run(succeed) is None
 
 
+class TestAStartThatWasLost:
+    """The database was away for it, or crashed after it; the end of the task tells it again."""
+
+    @pytest.mark.parametrize(
+        ("task", "argument", "status"),
+        [
+            (succeed, 4711, "Completed"),
+            (fail, 4711, "Stopped"),
+            (ignore_itself, "", "Completed"),
+            (reject, "", "Stopped"),
+        ],
+    )
+    def test_is_told_by_the_end(
+        self,
+        django_capture_on_commit_callbacks: Any,
+        task: Any,
+        argument: object,
+        status: str,
+    ) -> None:
+        with django_capture_on_commit_callbacks(execute=False) as writes:
+            task.apply((argument,) if argument else ())
+        _, write_end = writes
+        write_end()
+
+        row = BackgroundTask.objects.get()
+        assert row.status == status
+        assert row.started_at == row.first_started_at == row.submitted_at <= row.last_update
+        assert row.worker
+        assert row.context_id == str(argument)
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+class TestWaitingForTheDisk:
+    """Whether the server's answer waits until it has written what it was told."""
+
+    @pytest.fixture(autouse=True)
+    def _where_one_may_choose(self) -> None:
+        if connection.vendor != "postgresql":
+            pytest.skip("only PostgreSQL can be told for one statement")
+
+    def statement(self, status: Status) -> str:
+        with CaptureQueriesContext(connection) as queries:
+            upsert(record(status), "default")
+        (query,) = queries
+        return str(query["sql"])
+
+    @pytest.mark.parametrize("status", [Status.PENDING, Status.QUEUED, Status.RUNNING])
+    def test_a_start_does_not(self, status: Status) -> None:
+        assert "set_config('synchronous_commit', 'off', true)" in self.statement(status)
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            assert cursor.fetchone() == ("on",)  # for whatever comes next
+
+    @pytest.mark.parametrize("status", sorted(FINISHED))
+    def test_an_end_does(self, status: Status) -> None:
+        assert "synchronous_commit" not in self.statement(status)
+
+    def test_a_start_inside_a_transaction_changes_nothing_for_it(self) -> None:
+        with transaction.atomic():
+            assert "synchronous_commit" not in self.statement(Status.RUNNING)
+
+
 class TestIgnoredTasks:
     @pytest.mark.parametrize(
         "name",
@@ -250,6 +323,16 @@ def test_names_and_queues_longer_than_their_columns_are_cut(committed: Committed
     lengths = [len(text) for text in (row.task_name, row.task_id, row.queue)]
     assert lengths == [255, 255, 255]
     assert len(row.periodic_task_name) == 200
+
+
+def record(status: Status) -> Record:
+    return Record(
+        task_id="one",
+        task_name="sync",
+        status=status,
+        position=position(status, 0),
+        last_update=timezone.now(),
+    )
 
 
 @contextmanager
