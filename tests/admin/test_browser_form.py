@@ -147,6 +147,20 @@ def test_what_would_be_measured_is_shown_while_one_types(page: Page, complaints:
     assert violations(page, complaints) == []
 
 
+def test_on_a_phone_the_verdict_stays_in_view_and_leads_to_the_preview(page: Page) -> None:
+    execution("sync", status="Stopped", started_at=ago(minutes=10))
+    page.set_viewport_size({"width": 400, "height": 700})
+    begin(page)
+
+    verdict = page.get_by_role("link", name=re.compile("If it were checked now: Status mismatch"))
+    expect(verdict).to_be_in_viewport()
+    verdict.click()
+    expect(page.get_by_role("heading", name="If it were checked now")).to_be_in_viewport()
+
+    page.get_by_label("Look back, in hours:").fill("-1")
+    expect(verdict).to_be_hidden()
+
+
 def test_a_context_is_chosen_from_what_is_there(page: Page) -> None:
     for kind in ("Daily", "Hourly", "Hourly"):
         IngestorSession.objects.create(ingestor_type=kind)

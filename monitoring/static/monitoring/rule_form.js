@@ -5,6 +5,7 @@
     const form = section.closest("form");
     const panel = document.getElementById("monitoring-preview");
     const frame = document.querySelector(".monitoring-preview-mail");
+    const glance = document.querySelector(".monitoring-glance");
     const PAUSE = 350;
 
     function later(work) {
@@ -220,6 +221,11 @@
         }
         const found = await answer.json();
         panel.innerHTML = found.panel;
+        const verdict = panel.querySelector(".monitoring-facts dd");
+        glance.hidden = !verdict;
+        if (verdict) {
+            glance.querySelector("span").replaceChildren(...verdict.cloneNode(true).childNodes);
+        }
         for (const name of ["task_name", "lookback_hours"]) {
             note(name, found.notes[name] || {});
         }
