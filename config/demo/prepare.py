@@ -11,11 +11,13 @@ from django.core.management import call_command
 from django.db import connections, transaction
 from django.utils import timezone
 
+from config.demo import past
+
 ADMIN_NAME = "admin"
 
 
 def prepare_data() -> str | None:
-    """Migrate, and the first time load the fixtures and create the admin user.
+    """Migrate, and the first time load the fixtures, a past, and create the admin user.
 
     Returns the admin's password if it was created, otherwise None.
     """
@@ -37,6 +39,8 @@ def _fill_if_empty() -> str | None:
         if users.exists():
             return None
         call_command("loaddata", "demo", "schedules", verbosity=0)
+        log = apps.get_model("monitoring", "BackgroundTask")._default_manager
+        log.bulk_create(past.executions(timezone.now()))
         password = secrets.token_urlsafe(9)
         users.create_superuser(ADMIN_NAME, settings.DEMO_ADMIN_EMAIL, password)
     return password

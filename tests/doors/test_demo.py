@@ -154,6 +154,7 @@ def test_it_alerts_within_ninety_seconds_stops_cleanly_and_continues(
         assert name in events
     proposed = demo.page("/admin/monitoring/monitorrule/discover/", password[1])
     assert "Refresh the dashboard" in proposed
+    assert "its schedule leaves up to 24 h between two runs" in proposed  # of the made-up past
     assert f"http://localhost:{demo.port}/admin/" in first_output
     alert = message_from_bytes(
         demo.mails["[ALERT] generate_daily_report Status Check Failed"].read_bytes(),
