@@ -104,12 +104,14 @@ def _repeats(
     """
     known = free = 0
     first, last = earlier + tolerance, later - tolerance
+    if first >= last:
+        return False
     before, after = (first - starts[0]) // _WEEK, (starts[-1] - last) // _WEEK
     for week in (*range(-before, 0), *range(1, after + 1)):
         known += 1
         start, end = first + week * _WEEK, last + week * _WEEK
         free += bisect_right(starts, start) == bisect_left(starts, end)
-    return first < last and free > 0 and free * 3 >= known
+    return free > 0 and free * 3 >= known
 
 
 def steady_gap(starts: Sequence[datetime], now: datetime) -> timedelta | None:

@@ -48,8 +48,12 @@ class BackgroundTask(models.Model):
         indexes = (
             # Latest execution of a task: read backwards from the window's end.
             models.Index(fields=("task_name", "started_at", "id"), name="monitoring_latest_start"),
-            # What waits and what runs, per task.
-            models.Index(fields=("status", "task_name", "started_at"), name="monitoring_by_status"),
+            # What waits and what runs, per task; and when many executions began and ended, which
+            # would otherwise be read from all over the table.
+            models.Index(
+                fields=("status", "task_name", "started_at", "id", "finished_at"),
+                name="monitoring_by_status",
+            ),
         )
         constraints = (
             models.CheckConstraint(

@@ -22,15 +22,21 @@ def as_utc(value: datetime | str, zone: tzinfo | None) -> datetime:
 
 def utc_reader(zone: tzinfo | None, vendor: str) -> Callable[[Iterable[str]], list[datetime]]:
     """Return the same for very many points in time, all as text of one kind of database."""
-    if zone is not UTC or vendor == "postgresql":  # which names the offset
+    if vendor == "postgresql":
+        offset = ""  # which it names
+    elif zone is UTC:
+        offset = "+00:00"
+    else:
         return lambda texts: [as_utc(text, zone) for text in texts]
     parse = datetime.fromisoformat
 
     def read(texts: Iterable[str]) -> list[datetime]:
         texts = list(texts)
         try:
-            return [parse(text + "+00:00") for text in texts]
+            found = [parse(text + offset) for text in texts] if offset else list(map(parse, texts))
         except ValueError:  # one is written with an offset
-            return [as_utc(text, zone) for text in texts]
+            found = []
+        is_utc = len(found) == len(texts) and all(at.tzinfo is UTC for at in found)
+        return found if is_utc else [as_utc(text, zone) for text in texts]
 
     return read

@@ -8,7 +8,7 @@ of each task are read, and it is said how far back they reach.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from django.db import connections
 from monitoring.core.buckets import Buckets, worst
 from monitoring.core.statuses import Status
 from monitoring.models.name_table import name_table
+from monitoring.models.raw_values import as_utc
 from monitoring.tasklogs.base import TaskLog
 from monitoring.tasklogs.history import recent
 from monitoring.tasklogs.source import task_log
@@ -44,7 +45,7 @@ def courses(task_names: Iterable[str], buckets: Buckets) -> dict[str, Course]:
     if names and log.is_own and connections[log.alias].vendor != "mysql":
         _seek(log, found, buckets)
     elif names:
-        _read(found, buckets)
+        _read(log, found, buckets)
     return found
 
 
@@ -80,15 +81,48 @@ def _sql(log: TaskLog, connection: Any, names: str, some: int, count: int) -> st
     )
 
 
-def _read(found: dict[str, Course], buckets: Buckets) -> None:
-    for name, executions in recent(found, MOST_READ).items():
+def _read(log: TaskLog, found: dict[str, Course], buckets: Buckets) -> None:
+    for name, runs in _newest(log, list(found), buckets.start).items():
         course = found[name]
-        for one in executions:
-            number = buckets.number(one.started_at)
+        for started_at, status in runs:
+            number = buckets.number(started_at)
             if number is not None:
                 # The newest come first, and only a failure counts more than they do.
                 known = course.parts[number]
-                is_worse = one.status is Status.STOPPED
-                course.parts[number] = worst(known, one.status) if is_worse else known or one.status
-        if len(executions) == MOST_READ and executions[-1].started_at > buckets.start:
-            course.known_since = executions[-1].started_at
+                is_worse = status is Status.STOPPED
+                course.parts[number] = worst(known, status) if is_worse else known or status
+        if len(runs) == MOST_READ and runs[-1][0] > buckets.start:
+            course.known_since = runs[-1][0]
+
+
+def _newest(
+    log: TaskLog, names: Sequence[str], since: datetime
+) -> dict[str, list[tuple[datetime, Status]]]:
+    """Return the newest executions of each task, the newest first: when each began, and status."""
+    if not log.is_own:
+        return {
+            name: [(one.started_at, one.status) for one in executions]
+            for name, executions in recent(names, MOST_READ).items()
+        }
+    rows: dict[str, list[tuple[datetime, int, Status]]] = {name: [] for name in names}
+    connection = connections[log.alias]
+    wanted = [(stored, name) for name in names for stored in log.statuses]
+    # One range for each of them in an index that holds all that is read.
+    part = (
+        f"SELECT * FROM (SELECT task_name, status, started_at, id FROM {log.model._meta.db_table} "  # noqa: S608 - names of our own
+        "WHERE status = %s AND task_name = %s AND started_at >= %s "
+        f"ORDER BY started_at DESC, id DESC LIMIT {MOST_READ}) part"
+    )
+    at = connection.ops.adapt_datetimefield_value(since)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(f"{part}{number}" for number in range(len(wanted))),
+            [value for stored, name in wanted for value in (stored, name, at)],
+        )
+        for name, stored, started_at, pk in cursor.fetchall():
+            began = as_utc(started_at, connection.timezone)
+            rows[name].append((began, pk, log.status_of(stored)))
+    return {
+        name: [(began, status) for began, _pk, status in sorted(some, reverse=True)[:MOST_READ]]
+        for name, some in rows.items()
+    }

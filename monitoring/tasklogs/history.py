@@ -155,17 +155,16 @@ def past(rule: Rule, start: datetime, end: datetime, most: int) -> tuple[Past, b
     )
     # A host's column may ignore case.
     rows = rows.alias(log_name=exact_name(log)).filter(log_name=rule.task_name)
-    rows = rows.order_by("-log_start", "-pk")[: most + 1]
     fields = log.context_fields if rule.context is not None else ()
     columns: tuple[list[Any], ...] = ([], [], [], [], [])
-    for page in _past(log, rows, fields):
+    parts = [part.order_by("-log_start", "-pk")[: most + 1] for part in _parts(log, rows)]
+    for page in _past(log, parts, fields):
         for column, values in zip(columns, page, strict=True):
             column.extend(values)
-    is_cut = len(columns[0]) > most
-    for column in columns:
-        del column[most:]
-        column.reverse()
-    *read, contexts = columns
+    order = _oldest_first(log, columns)
+    is_cut = len(order) > most
+    kept = order[-most:]
+    *read, contexts = (list(map(column.__getitem__, kept)) if column else [] for column in columns)
     if rule.context is not None:
         model, path = resolve(rule.context)
         ids = [log.read_context_id(rule.task_name, *values) for values in contexts]
@@ -175,19 +174,39 @@ def past(rule: Rule, start: datetime, end: datetime, most: int) -> tuple[Past, b
     return Past(rule.task_name, *read), is_cut
 
 
+def _parts(log: TaskLog, rows: QuerySet[Any]) -> list[QuerySet[Any]]:
+    """Return the executions of a task, in our own log status by status.
+
+    There an index holds all that is read, in the order of starts within a status.
+    """
+    if not log.is_own:
+        return [rows]
+    return [rows.filter(**{log.fields["status"]: stored}) for stored in log.statuses]
+
+
+def _oldest_first(log: TaskLog, columns: Sequence[list[Any]]) -> Sequence[int]:
+    """Return the places of executions that were read the newest first, maybe in parts."""
+    pks, _, starts, *_ = columns
+    if not log.is_own:
+        return range(len(pks) - 1, -1, -1)
+    return sorted(range(len(pks)), key=list(zip(starts, pks, strict=True)).__getitem__)
+
+
 def _past(
-    log: TaskLog, rows: QuerySet[Any], context_fields: Sequence[str]
+    log: TaskLog, parts: Sequence[QuerySet[Any]], context_fields: Sequence[str]
 ) -> Iterator[tuple[Iterable[Any], ...]]:
     """Yield the rows that can be read, page by page, as columns; the values of contexts in one.
 
     Straight from the driver, with times as text: there may be a hundred thousand rows, and what
     Django does to each takes several times as long as reading it.
     """
-    connection = connections[rows.db]
+    connection = connections[log.alias]
     as_text = [Cast(log.start, TextField()), _finish(log)]
     names = {f"time_{number}": time for number, time in enumerate(as_text)}
-    read = rows.annotate(**names).values_list("pk", log.fields["status"], *names, *context_fields)
-    sql, parameters = read.query.get_compiler(connection=connection).as_sql()
+    columns = ("pk", log.fields["status"], *names, *context_fields)
+    sql, parameters = _one_after_the_other(
+        [part.annotate(**names).values_list(*columns) for part in parts], connection
+    )
     at = utc_reader(connection.timezone, connection.vendor)
     known: dict[Any, Status | None] = {}
     with connection.cursor() as cursor:
@@ -206,6 +225,18 @@ def _past(
                 _known(at, finishes, [status in FINISHED for status in statuses]),
                 zip(*values, strict=True) if context_fields else (),
             )
+
+
+def _one_after_the_other(parts: Sequence[QuerySet[Any]], connection: Any) -> tuple[str, list[Any]]:
+    """Return one statement for all; Django's own union knows no limit of a part on SQLite."""
+    compiled = [part.query.get_compiler(connection=connection).as_sql() for part in parts]
+    if len(compiled) == 1:
+        return compiled[0][0], list(compiled[0][1])
+    statements = (
+        f"SELECT * FROM ({sql}) part{number}"  # noqa: S608 - compiled by Django
+        for number, (sql, _values) in enumerate(compiled)
+    )
+    return " UNION ALL ".join(statements), [value for _sql, values in compiled for value in values]
 
 
 def _known(

@@ -97,7 +97,7 @@ def test_what_was_not_read_is_marked(root: Client, monkeypatch: pytest.MonkeyPat
         found["sync"].known_since = ago(hours=6)
 
     monkeypatch.setattr(buckets, "_seek", read)
-    monkeypatch.setattr(buckets, "_read", lambda found, parts: read(None, found, parts))
+    monkeypatch.setattr(buckets, "_read", read)
 
     page = look(root)
 

@@ -13,6 +13,7 @@ from monitoring.core.buckets import last
 from monitoring.core.statuses import Status
 from monitoring.tasklogs import buckets
 from monitoring.tasklogs.buckets import courses
+from monitoring.tasklogs.source import task_log
 from tests.factories import NOW, ago, execution
 from tests.sources import Source
 
@@ -71,7 +72,7 @@ def test_the_same_is_found_by_seeking_and_by_reading(
     sought = courses("ab", HOURS)
 
     found = {name: buckets.Course([None] * HOURS.count) for name in "ab"}
-    buckets._read(found, HOURS)
+    buckets._read(task_log(), found, HOURS)
 
     assert sought == found
 
@@ -83,7 +84,7 @@ def test_what_was_not_read_is_not_told_as_nothing(monkeypatch: pytest.MonkeyPatc
         execution("seldom", started=ago(hours=minutes))
 
     found = {name: buckets.Course([None] * HOURS.count) for name in ("often", "seldom")}
-    buckets._read(found, HOURS)
+    buckets._read(task_log(), found, HOURS)
 
     assert found["often"].known_since == ago(minutes=30)
     assert found["seldom"].known_since is None

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from celery.app.task import Context
 from django.db import connection
 from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
@@ -158,7 +159,7 @@ def causes() -> None:
 
 def recordings() -> None:
     for number in range(2):
-        request = SimpleNamespace(
+        request = Context(
             id=f"new {number}", retries=0, delivery_info={"routing_key": "celery"}, hostname="w"
         )
         task = SimpleNamespace(name="sync", request=request)
