@@ -15,7 +15,7 @@ from monitoring.core.messages import MAX_ERROR_LENGTH
 from monitoring.core.statuses import FINISHED, NOT_STARTED
 from monitoring.core.values import Execution, Waiting
 from monitoring.models.name_table import among
-from monitoring.models.raw_values import as_utc
+from monitoring.models.raw_values import as_utc, utc_reader
 from monitoring.tasklogs.base import TaskLog, UnknownStatusError
 from monitoring.tasklogs.seek import exact_name, newest
 
@@ -32,9 +32,11 @@ class Latest:
 def newest_of(log: TaskLog, rows: QuerySet[Any], task_names: Iterable[str]) -> Latest:
     """Return the newest of the rows for each task, with what a verdict needs, in one query."""
     latest = Latest()
-    zone = connections[rows.db].timezone
+    connection = connections[rows.db]
+    read = newest(log, rows, task_names)
+    starts = utc_reader(connection.timezone, connection.vendor)([row[3] for row in read])
     found, statuses = latest.executions, log.statuses
-    for pk, name, stored, started_at in newest(log, rows, task_names):
+    for (pk, name, stored, _start), started_at in zip(read, starts, strict=True):
         # The usual case without a call: this runs for every rule of every check.
         status = statuses.get(stored)
         try:
@@ -42,7 +44,7 @@ def newest_of(log: TaskLog, rows: QuerySet[Any], task_names: Iterable[str]) -> L
                 pk if pk.__class__ is int else log.pk_of(pk),
                 name,
                 log.status_of(stored) if status is None else status,
-                as_utc(started_at, zone),
+                started_at,
             )
         except UnknownStatusError as error:
             latest.unreadable[name] = str(error)
