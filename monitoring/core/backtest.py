@@ -7,13 +7,14 @@ snoozes, acknowledgements and upstreams are not replayed.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitoring.core.measures import FEWEST_SAMPLES
+from monitoring.core.measures import FEWEST_FINISHED, FEWEST_SAMPLES
 from monitoring.core.replay import Incident, Replay
-from monitoring.core.statuses import Status
+from monitoring.core.statuses import FINISHED, Status
 from monitoring.core.values import Execution, Rule, VerdictKind
 from monitoring.core.wording import Text, joined, ngettext
 from monitoring.core.wording import Text as _
@@ -35,6 +36,8 @@ class Backtest:
     """When the verdict became another, the first one included."""
     too_few_completed: int | None = None
     """Completed runs, where these were too few to hold any duration against; None: enough."""
+    too_few_finished: int | None = None
+    """The most that a window held, where that was too few for a success rate; None: enough."""
 
     @property
     def messages(self) -> int:
@@ -109,6 +112,7 @@ def backtest(
         incidents=replay.incidents,
         changes=replay.changes,
         too_few_completed=_too_few_completed(rule, executions),
+        too_few_finished=_too_few_finished(rule, executions),
     )
 
 
@@ -122,6 +126,23 @@ def _too_few_completed(rule: Rule, executions: Iterable[Execution]) -> int | Non
             return None
         completed += one.status is Status.COMPLETED and one.finished_at is not None
     return before_the_last
+
+
+def _too_few_finished(rule: Rule, executions: Iterable[Execution]) -> int | None:
+    if rule.min_success_rate is None:
+        return None
+    window, most = timedelta(hours=rule.lookback_hours), 0
+    inside: deque[datetime] = deque()
+    for one in executions:
+        if one.status not in FINISHED:
+            continue
+        inside.append(one.started_at)
+        while inside[0] < one.started_at - window:
+            inside.popleft()
+        most = max(most, len(inside))
+        if most >= FEWEST_FINISHED:
+            return None
+    return most
 
 
 def in_words(found: Backtest) -> Text:
@@ -150,13 +171,22 @@ def in_words(found: Backtest) -> Text:
         ]
         said += [": ", joined((text for number, text in kinds if number), ", ")]
     said += ["; ", messages(found.messages)]
-    if found.covered_from > found.start:
+    # A hundredth that is missing would be rounded away: "60 days of these" 60.
+    if found.covered < (found.end - found.start) * 0.99:
         said += ["; ", _("the log covers {time} of these", time=days(found.covered))]
     if found.too_few_completed is not None:
         unjudged = _(
             "the limit on duration was not judged: {count} of {fewest} completed runs",
             count=found.too_few_completed,
             fewest=FEWEST_SAMPLES,
+        )
+        said += ["; ", unjudged]
+    if found.too_few_finished is not None:
+        unjudged = _(
+            "the success rate was not judged: no window held more than {count} of {fewest} "
+            "finished runs",
+            count=found.too_few_finished,
+            fewest=FEWEST_FINISHED,
         )
         said += ["; ", unjudged]
     return joined(said, "")

@@ -322,6 +322,15 @@ class TestWhatIsMeasured:
         assert "was not judged" not in said(21, max_duration_factor=2)
         assert "was not judged" not in said(20)
 
+    def test_a_success_rate_that_no_window_held_enough_runs_for_is_told_of(self) -> None:
+        def said(hours: float, **rate: Any) -> str:
+            return in_words(replay(hourly(), lookback_hours=hours, **rate))
+
+        note = "; the success rate was not judged: no window held more than 4 of 5 finished runs"
+        assert said(3.5, min_success_rate=90).endswith(note)
+        assert "was not judged" not in said(4, min_success_rate=90)
+        assert "was not judged" not in said(3.5)
+
     def test_runs_from_before_the_first_window_say_what_is_usual(self) -> None:
         few = [one for one in hourly(ran(40, minutes=50)) if one.started_at > ago(hours=50)]
         earlier = [ran(200 + age) for age in range(20, 0, -1)]
@@ -341,6 +350,11 @@ class TestTheLog:
         assert in_words(found) == (
             "would have opened no events in 2 days; no messages; the log covers 6 h of these"
         )
+
+    def test_that_lacks_a_moment_covers_all(self) -> None:
+        found = replay(hourly(), START + timedelta(seconds=30))
+
+        assert in_words(found) == "would have opened no events in 2 days; no messages"
 
     @pytest.mark.parametrize("since", [None, NOW])
     def test_that_holds_nothing_says_so_and_never_no_event(self, since: Any) -> None:
