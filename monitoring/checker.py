@@ -187,8 +187,7 @@ class _Check:
         try:
             self._check()
         except LeaseLostError:
-            logger.warning("check %s was taken for dead; another goes on", self.begun.run.pk)
-            self.report.skip("another check has taken over")
+            self._give_way()
             return
         except Exception as error:
             self._let_go()
@@ -197,7 +196,12 @@ class _Check:
         # Of what was asked for, nothing may be there: that is no check that the next counts from.
         failed = bool(self.rule_set.problems) and not self.has_rules
         self.report.state = RunState.FAILED.value if failed else RunState.COMPLETE.value
-        self._end(self.report.state, "\n".join(self.report.problems))
+        if not self._end(self.report.state, "\n".join(self.report.problems)):
+            self._give_way()
+
+    def _give_way(self) -> None:
+        logger.warning("check %s was taken for dead; another goes on", self.begun.run.pk)
+        self.report.skip("another check has taken over")
 
     def _check(self) -> None:
         self._mark_lost()
@@ -255,12 +259,14 @@ class _Check:
         self.report.add_broken(rule, f"{type(error).__name__}: {error}")
 
     def _write(self, batch: Batch, deciding: _Deciding) -> tuple[Outcome, ledger.Written]:
-        runs.renew(self.begun.run, self._clock())
         if self.done_since is not None:
             done = rule_states.checked_since(batch.rules, self.done_since)
             rest = [rule for rule in batch.rules if rule.key not in done]
             batch = Batch(rules=rest, unusable=batch.unusable)
         outcome = deciding.decide(batch, rule_states.lock_states)
+        # A batch that changes nothing harms nobody who has taken over.
+        if outcome.decisions or outcome.stale or runs.is_due(self.begun.run, self._clock()):
+            runs.renew(self.begun.run, self._clock())
         return outcome, ledger.write(outcome, self.now, self.begun.run)
 
     def _look_what_is_done(self) -> None:
@@ -277,10 +283,11 @@ class _Check:
     def _clock(self) -> datetime:
         return self.now + timedelta(seconds=time.monotonic() - self._began)
 
-    def _end(self, state: str, error: str) -> None:
+    def _end(self, state: str, error: str) -> bool:
+        """Record the end; return whether the check was still this one's to end."""
         report = self.report
         try:
-            in_transaction(
+            return in_transaction(
                 lambda: runs.end(
                     self.begun.run, state, error, len(report.notification_ids), report.counts
                 )
@@ -288,6 +295,7 @@ class _Check:
         except Error:
             # The reason why it failed matters more; its lease runs out.
             logger.exception("the end of check %s cannot be recorded", self.begun.run.pk)
+            return True
 
 
 def _log_unreachable(owed: Sequence[Owed], events: Mapping[str, int]) -> None:

@@ -166,8 +166,13 @@ def lease_time() -> timedelta:
     return timedelta(minutes=get_settings().CHECK_LEASE_MINUTES)
 
 
+def is_due(run: MonitorRun, now: datetime) -> bool:
+    """Say whether the half of a check's lease is over, so that it has to say that it moves."""
+    return run.leased_until is None or run.leased_until - now < lease_time() / 2
+
+
 def renew(run: MonitorRun, now: datetime) -> None:
-    """Say that the check still moves; part of the transaction of each batch.
+    """Say that the check still moves; part of the transaction of each batch that is written.
 
     Raises LeaseLostError if it was taken for dead, which undoes the batch.
     """
@@ -177,9 +182,9 @@ def renew(run: MonitorRun, now: datetime) -> None:
         raise LeaseLostError
 
 
-def end(run: MonitorRun, state: str, error: str, messages: int, counts: dict[str, int]) -> None:
-    """Record what a check found, unless it was taken for dead."""
-    MonitorRun.objects.filter(pk=run.pk, lease=run.lease).update(
+def end(run: MonitorRun, state: str, error: str, messages: int, counts: dict[str, int]) -> bool:
+    """Record what a check found; return False, and do nothing, if it was taken for dead."""
+    ended = MonitorRun.objects.filter(pk=run.pk, lease=run.lease).update(
         lease=None,
         leased_until=None,
         state=state,
@@ -188,3 +193,5 @@ def end(run: MonitorRun, state: str, error: str, messages: int, counts: dict[str
         error=error,
         **counts,
     )
+    # Or this was recorded before, and the connection lost when that was to be told.
+    return bool(ended) or not MonitorRun.objects.filter(pk=run.pk, error=_KILLED).exists()

@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db import connections, models
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Cast
 
 from monitoring.models.fields import exact_collation
 from monitoring.models.name_table import name_table
@@ -33,10 +34,30 @@ def newest(log: TaskLog, rows: models.QuerySet[Any], names: Iterable[str]) -> li
         return []
     connection = connections[rows.db]
     table, parameter = name_table(connection, wanted_names)
-    first = (
-        named(log, rows, RawSQL("wanted.name", ())).order_by("-log_start", "-pk").values("pk")[:1]
-    )
-    inner, parameters = first.query.get_compiler(connection=connection).as_sql()
+    first = named(log, rows, RawSQL("wanted.name", ())).order_by("-log_start", "-pk")[:1]
+    finding = _beside if connection.vendor == "postgresql" else _by_key
+    sql, parameters = finding(log, first, connection, table)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [parameter, *parameters])
+        return list(cursor.fetchall())
+
+
+def _beside(
+    log: TaskLog, first: models.QuerySet[Any], connection: Any, table: str
+) -> tuple[str, Any]:
+    """Return the statement and its parameters where a subquery may stand beside what it uses."""
+    text = {"log_start_text": Cast(log.start, models.TextField())}
+    columns = ("pk", log.fields["task_name"], log.fields["status"], *text)
+    found = first.annotate(**text).values_list(*columns)
+    inner, parameters = found.query.get_compiler(connection=connection).as_sql()
+    return f"SELECT found.* FROM {table} CROSS JOIN LATERAL ({inner}) found", parameters  # noqa: S608
+
+
+def _by_key(
+    log: TaskLog, first: models.QuerySet[Any], connection: Any, table: str
+) -> tuple[str, Any]:
+    """Return the same where it may not: SQLite and MariaDB find the key, and by it the row."""
+    inner, parameters = first.values("pk").query.get_compiler(connection=connection).as_sql()
     quote = connection.ops.quote_name
     meta: Any = log.model._meta
     pk = quote(meta.pk.column)
@@ -45,9 +66,7 @@ def newest(log: TaskLog, rows: models.QuerySet[Any], names: Iterable[str]) -> li
         f"found.{quote(log.column('status'))}, {_start(log, connection, 'found')} "
         f"FROM {table} JOIN {quote(meta.db_table)} found ON found.{pk} = ({inner})"
     )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [parameter, *parameters])
-        return list(cursor.fetchall())
+    return sql, parameters
 
 
 def _start(log: TaskLog, connection: Any, table: str) -> str:

@@ -13,13 +13,14 @@ from django.test import TestCase
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from monitoring import doors, ledger, runs
+from monitoring import doors, judging, ledger, runs
 from monitoring.models import AlertEvent, MonitorRun, Notification
 from monitoring.runs import MOST_ATTEMPTS, Request
 from tests.factories import NOW, ago, execution, rule
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("old_log", "clock")]
 
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 Mailbox = list[EmailMultiAlternatives]
 ENTRY = {"expected_statuses": ["Completed"], "notify_to": ["ops@example.com"]}
 FOUR = {f"task-{number}": ENTRY for number in range(4)}
@@ -179,6 +180,28 @@ class TestACheckThatWasKilled:
         assert not AlertEvent.objects.exists()
         assert not mailoutbox
 
+    def test_and_comes_back_to_find_all_fine_says_that_another_goes_on(
+        self, monkeypatch: pytest.MonkeyPatch, clock: time_machine.Traveller
+    ) -> None:
+        for name in FOUR:
+            execution(name)
+        assert check([FOUR], {}).counts["ok"] == 4
+        clock.shift(60)
+        judge = judging.judge_batch
+
+        def judge_and_be_taken_for_dead(*args: Any, **kwargs: Any) -> Any:
+            runs._take_from_the_dead(
+                MonitorRun.objects.latest("pk").identity, NOW + HOUR, Request()
+            )
+            return judge(*args, **kwargs)
+
+        monkeypatch.setattr("monitoring.judging.judge_batch", judge_and_be_taken_for_dead)
+
+        report = check([FOUR], {})
+
+        assert (report.state, report.skipped_because) == ("skipped", "another check has taken over")
+        assert MonitorRun.objects.latest("pk").error == "never ended: the process was killed"
+
     def test_at_a_wrong_hour_does_not_keep_others_out_until_then(
         self, clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -186,6 +209,58 @@ class TestACheckThatWasKilled:
         clock.shift(-3600)
 
         assert check([FOUR], {}).state == "complete"
+
+
+class TestTheLease:
+    def test_is_renewed_by_each_batch_that_writes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("monitoring.rulesets.BATCH_SIZE", 2)
+
+        assert renewals(monkeypatch) == 2
+
+    def test_is_left_alone_by_batches_that_change_nothing(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in FOUR:
+            execution(name)
+        check([FOUR], {})
+
+        assert renewals(monkeypatch) == 0
+
+    def test_is_renewed_by_these_too_when_the_half_of_it_is_over(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in FOUR:
+            execution(name)
+        check([FOUR], {})
+        monkeypatch.setattr("monitoring.checker._Check._clock", lambda _: NOW + 3 * MINUTE)
+
+        assert renewals(monkeypatch) == 1
+
+    def test_is_recorded_as_ended_once_although_the_connection_was_lost_at_that_moment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        end = runs.end
+
+        def end_twice(*args: Any) -> bool:
+            end(*args)
+            return end(*args)
+
+        monkeypatch.setattr("monitoring.runs.end", end_twice)
+
+        assert check([FOUR], {}).state == "complete"
+
+
+def renewals(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Return how often a check of four tasks renews its lease."""
+    renew, times = runs.renew, []
+
+    def count(run: MonitorRun, now: Any) -> None:
+        times.append(now)
+        renew(run, now)
+
+    monkeypatch.setattr("monitoring.runs.renew", count)
+    check([FOUR], {})
+    return len(times)
 
 
 class TestABacklogOfBeat:
