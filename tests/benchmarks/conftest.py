@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -18,6 +19,18 @@ _QUICK = (pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.p
 KINDS = _QUICK if IS_QUICK else (*_QUICK, pytest.param("mariadb", marks=pytest.mark.mariadb))
 _LARGE = (pytest.param("postgresql-large", marks=pytest.mark.postgres),)
 DATABASES = KINDS if IS_QUICK else KINDS + _LARGE
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_heap_of_the_test_runner() -> Iterator[None]:
+    """Let the garbage collector pass over what pytest and its plugins hold, as no worker does.
+
+    To walk through it takes as long as a whole check, and hits whichever side allocates most.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @dataclass(frozen=True, slots=True)
