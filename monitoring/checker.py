@@ -265,8 +265,9 @@ class _Check:
             batch = Batch(rules=rest, unusable=batch.unusable)
         outcome = deciding.decide(batch, rule_states.lock_states)
         # A batch that changes nothing harms nobody who has taken over.
-        if outcome.decisions or outcome.stale or runs.is_due(self.begun.run, self._clock()):
-            runs.renew(self.begun.run, self._clock())
+        now = self._clock()
+        if outcome.decisions or outcome.stale or runs.is_due(self.begun.run, now):
+            runs.renew(self.begun.run, now)
         return outcome, ledger.write(outcome, self.now, self.begun.run)
 
     def _look_what_is_done(self) -> None:

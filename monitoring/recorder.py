@@ -194,12 +194,14 @@ def on_postrun(
     task_id: str, task: Any, retval: Any = None, state: str | None = None, **_: Any
 ) -> None:
     """Close the executions that end without a signal of their own: ignored and rejected ones."""
+    if state not in {states.IGNORED, states.REJECTED}:
+        return
     facts, told = message_facts(task.request), _told_before(task.request)
     if state == states.IGNORED:
         _finish(task_id, task.name, Status.COMPLETED, facts, **told)
-    elif state == states.REJECTED and not getattr(retval, "requeue", False):
+    elif not getattr(retval, "requeue", False):
         _finish(task_id, task.name, Status.STOPPED, facts, **told, **failure(retval, None))
-    elif state == states.REJECTED and not is_ignored(task.name):
+    elif not is_ignored(task.name):
         _record(
             task_id,
             task.name,

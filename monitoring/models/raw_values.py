@@ -33,10 +33,11 @@ def utc_reader(zone: tzinfo | None, vendor: str) -> Callable[[Iterable[str]], li
     def read(texts: Iterable[str]) -> list[datetime]:
         texts = list(texts)
         try:
-            found = [parse(text + offset) for text in texts] if offset else list(map(parse, texts))
+            found = [parse(text + offset) for text in texts]
+            if all(at.tzinfo is UTC for at in found):
+                return found
         except ValueError:  # one is written with an offset
-            found = []
-        is_utc = len(found) == len(texts) and all(at.tzinfo is UTC for at in found)
-        return found if is_utc else [as_utc(text, zone) for text in texts]
+            pass
+        return [as_utc(text, zone) for text in texts]
 
     return read

@@ -73,30 +73,25 @@ def executions(
         *log.context_fields,
     )
     names = (*extra, *error)
-    finish, task_id, worker, what = (
-        names.index(one) if one in names else None
-        for one in ("finished_at", "task_id", "worker", "log_error")
-    )
     zone = connections[rows.db].timezone
     for pk, started_at, name, stored, *values in read.iterator():
+        found = dict(zip(names, values, strict=False))
         try:
             status = log.status_of(stored)
         except UnknownStatusError as problem:
             unreadable[name] = str(problem)
             continue
         # Some logs write the time of every change there.
-        finished_at = values[finish] if finish is not None and status in FINISHED else None
+        finished_at = found.get("finished_at") if status in FINISHED else None
         execution = Execution(
             pk,
             name,
             status,
             as_utc(started_at, zone),
             as_utc(finished_at, zone) if finished_at else None,
-            str(values[task_id] or "") if task_id is not None else "",
-            str(values[worker] or "") if worker is not None else "",
-            log.read_error(status, str(values[what] or "") if what is not None else "")[
-                :MAX_ERROR_LENGTH
-            ],
+            str(found.get("task_id") or ""),
+            str(found.get("worker") or ""),
+            log.read_error(status, str(found.get("log_error") or ""))[:MAX_ERROR_LENGTH],
         )
         yield log.read_context_id(name, *values[len(names) :]), execution
 

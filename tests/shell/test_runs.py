@@ -33,6 +33,13 @@ def check(*args: Any, **kwargs: Any) -> doors.Report:
         return doors.check(*args, **kwargs)
 
 
+def found_fine() -> doors.Report:
+    """Let four tasks run, and check them for the first time."""
+    for name in FOUR:
+        execution(name)
+    return check([FOUR], {})
+
+
 def beat(name: str = "Every minute", every: int = 60) -> Request:
     """Store a periodic task and return what its messages ask with."""
     schedule, _ = IntervalSchedule.objects.get_or_create(every=every, period="seconds")
@@ -183,9 +190,7 @@ class TestACheckThatWasKilled:
     def test_and_comes_back_to_find_all_fine_says_that_another_goes_on(
         self, monkeypatch: pytest.MonkeyPatch, clock: time_machine.Traveller
     ) -> None:
-        for name in FOUR:
-            execution(name)
-        assert check([FOUR], {}).counts["ok"] == 4
+        assert found_fine().counts["ok"] == 4
         clock.shift(60)
         judge = judging.judge_batch
 
@@ -220,18 +225,14 @@ class TestTheLease:
     def test_is_left_alone_by_batches_that_change_nothing(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in FOUR:
-            execution(name)
-        check([FOUR], {})
+        found_fine()
 
         assert renewals(monkeypatch) == 0
 
     def test_is_renewed_by_these_too_when_the_half_of_it_is_over(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for name in FOUR:
-            execution(name)
-        check([FOUR], {})
+        found_fine()
         monkeypatch.setattr("monitoring.checker._Check._clock", lambda _: NOW + 3 * MINUTE)
 
         assert renewals(monkeypatch) == 1
