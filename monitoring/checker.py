@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -54,7 +55,7 @@ def run_check(
     report = Report(checked_at=now, rule_set=rule_set.name, problems=list(rule_set.problems))
     if dry_run:
         since = judging.recording_since()
-        for batch in rule_set.batches():
+        for batch in rule_set.batches(now):
             report.add(_Deciding(now, since).decide(batch, rule_states.read_states))
         return report
     begun = _begin(rule_set, now, request or Request())
@@ -129,8 +130,11 @@ class _Deciding:
         superusers = superuser_addresses() if needs_people else ()
         owed = alerting.owed_messages(decisions, now, superusers)
         return Outcome(
-            settled=len(batch.rules) - len(rest),
-            stale=[state.pk for key, state in noted.items() if state.pk and key not in unsettled],
+            settled=batch.fine + len(batch.rules) - len(rest),
+            stale=[
+                *batch.stale,
+                *(state.pk for key, state in noted.items() if state.pk and key not in unsettled),
+            ],
             decisions=decisions,
             owed=owed,
         )
@@ -208,7 +212,8 @@ class _Check:
         in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
         since = in_transaction(judging.recording_since)
         deciding = _Deciding(self.now, since, self.begun, beat_asks=self.beat_asks)
-        for batch in self.rule_set.batches():
+        # An earlier delivery may have written what the database would find to be as it was.
+        for batch in self.rule_set.batches(None if self.done_since else self.now):
             self.has_rules = True
             self._check_part(batch, deciding)
         if self.report.notification_ids or self.begun.orphans or self.done_since:
@@ -262,7 +267,7 @@ class _Check:
         if self.done_since is not None:
             done = rule_states.checked_since(batch.rules, self.done_since)
             rest = [rule for rule in batch.rules if rule.key not in done]
-            batch = Batch(rules=rest, unusable=batch.unusable)
+            batch = replace(batch, rules=rest)
         outcome = deciding.decide(batch, rule_states.lock_states)
         # A batch that changes nothing harms nobody who has taken over.
         now = self._clock()

@@ -56,7 +56,7 @@ def read(now: datetime) -> Facts:
         enabled_rules=rules["in_force"],
         disabled_rules=rules["all"] - rules["in_force"],
         snoozed_rules=rules["asleep"],
-        rule_verdicts=_counted(RuleState.objects.of_enabled_rules(), "verdict", "rule_pk"),
+        rule_verdicts=_counted(RuleState.objects.of_enabled_rules(), "verdict", "rule"),
         entries=len(keys),
         entry_verdicts=_counted(entries, "verdict"),
         open_events=Counter(open_events),

@@ -83,6 +83,10 @@ class Batch:
     rules: Sequence[Rule]
     unusable: dict[str, str] = field(default_factory=dict)
     """Why a rule cannot be judged, by key: its row holds what no rule may hold."""
+    fine: int = 0
+    """How many others are fine, as they were: see `sieve`."""
+    stale: Sequence[int] = ()
+    """States of those that should be told again when they were last checked."""
 
 
 def read_rows(rows: Iterable[tuple[Any, ...]]) -> Batch:
@@ -111,7 +115,7 @@ _remembered: dict[int, tuple[tuple[Any, ...], Rule, str]] = {}
 def forget() -> None:
     """Read every rule anew at the next check, as a new process does."""
     _remembered.clear()
-    _list_of.cache_clear()
+    list_of.cache_clear()
     _addresses.cache_clear()
     _channels.cache_clear()
 
@@ -189,7 +193,7 @@ def to_rule(row: RuleRow) -> Rule:
 def _read(row: RuleRow, column: str, read: Callable[[Any], T]) -> T:
     value = getattr(row, column)
     try:
-        return _list_of(value, read) if column in _LISTS else read(value)
+        return list_of(value, read) if column in _LISTS else read(value)
     except InvalidValueError as error:
         raise InvalidValueError(f"{column} {error}") from None
 
@@ -200,7 +204,8 @@ def _read_if_any(row: RuleRow, column: str, read: Callable[[Any], T]) -> T | Non
 
 # Most rules share a few lists, also in memory.
 @lru_cache(maxsize=1024)
-def _list_of(text: str, read: Callable[[Any], T]) -> T:
+def list_of(text: str, read: Callable[[Any], T]) -> T:
+    """Return a list that is stored as JSON, as the core reads it. Raises InvalidValueError."""
     return read(_decoded(text))
 
 

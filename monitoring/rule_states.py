@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db import connections
@@ -14,10 +14,8 @@ from monitoring.bulk import insert
 from monitoring.core.values import Rule
 from monitoring.models import AlertEvent, RuleState
 from monitoring.models.name_table import name_table
+from monitoring.sieve import NOTE_FINE_EVERY
 
-NOTE_FINE_EVERY = timedelta(minutes=15)
-"""How old the time of the last check may get on a rule that stays fine: that every such rule was
-checked stands in the record of the check, and writing it on each would cost more than the check."""
 _STATE_COLUMNS = ("key", "pk", "verdict", "failing_checks", "unknown_checks")
 
 
@@ -64,7 +62,15 @@ def lock_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
     states = _as_states(rows)
     missing = sorted((rule for rule in rules if rule.key not in states), key=lambda rule: rule.key)
     if missing:
-        new = [{"key": rule.key, "task_name": rule.task_name} for rule in missing]
+        new = [
+            {
+                "key": rule.key,
+                "rule_id": rule.rule_id,
+                "has_context": rule.context is not None,
+                "task_name": rule.task_name,
+            }
+            for rule in missing
+        ]
         insert(RuleState, new, ignore_conflicts=True)
         states = _as_states(rows)
     return states

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
@@ -16,7 +17,11 @@ from monitoring.core.values import Rule
 from monitoring.core.wording import Text as _
 from monitoring.models import MonitorRule
 from monitoring.rule_rows import Batch, as_rows, read_rows
+from monitoring.sieve import sift
 from monitoring.transactions import in_transaction
+
+T = TypeVar("T")
+Rows = QuerySet[MonitorRule, tuple[Any, ...]]
 
 BATCH_SIZE = 1000
 """Rules per transaction: bounds memory, the size of a statement and how long locks are held."""
@@ -38,21 +43,44 @@ class RuleSet:
     periodic_task: str = ""
     """Who asks, if a periodic task does."""
 
-    def batches(self) -> Iterator[Batch]:
-        """Yield the rules, at most `BATCH_SIZE` at a time."""
-        for start in range(0, len(self.entries), BATCH_SIZE):
-            yield Batch(rules=self.entries[start : start + BATCH_SIZE])
+    def batches(self, now: datetime | None = None) -> Iterator[Batch]:
+        """Yield the rules, at most `BATCH_SIZE` at a time.
+
+        now: only count those that the database finds to be fine at this instant, as they were.
+        """
+        yield from (Batch(rules=part) for part in _parts(self.entries))
         if self.stored is None:
             return
         rows = as_rows(self.stored)
-        last_pk = 0
-        while page := in_transaction(partial(_page, rows, last_pk)):
-            last_pk = page[-1][0]
-            yield read_rows(page)
+        found = sift(now) if now is not None and self.is_complete else None
+        if found is None:
+            yield from _pages(rows)
+            return
+        if found.fine:
+            first, *others = _parts(found.stale) or [()]
+            yield Batch(rules=(), fine=found.fine, stale=first)
+            yield from (Batch(rules=(), stale=part) for part in others)
+        for part in _parts(found.rest):
+            yield read_rows(in_transaction(partial(_some, rows, part)))
 
 
-def _page(rows: QuerySet[MonitorRule, tuple[Any, ...]], after: int) -> list[tuple[Any, ...]]:
+def _pages(rows: Rows) -> Iterator[Batch]:
+    last_pk = 0
+    while page := in_transaction(partial(_page, rows, last_pk)):
+        last_pk = page[-1][0]
+        yield read_rows(page)
+
+
+def _page(rows: Rows, after: int) -> list[tuple[Any, ...]]:
     return list(rows.filter(pk__gt=after).order_by("pk")[:BATCH_SIZE])
+
+
+def _some(rows: Rows, pks: Sequence[int]) -> list[tuple[Any, ...]]:
+    return list(rows.filter(pk__in=pks).order_by("pk"))
+
+
+def _parts(whole: Sequence[T]) -> list[Sequence[T]]:
+    return [whole[start : start + BATCH_SIZE] for start in range(0, len(whole), BATCH_SIZE)]
 
 
 def select(arguments: Arguments, periodic_task: str = "") -> RuleSet:

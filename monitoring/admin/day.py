@@ -147,14 +147,14 @@ def _judged(start: int, most: int) -> list[tuple[int, str, str]]:
 
     What is fine is read in the order in which it is stored, so that only some of it is read.
     """
-    columns = ("rule_pk", "key", "verdict")
+    columns = ("rule", "key", "verdict")
     states = RuleState.objects.order_by("pk")
     is_fine = Q(verdict=VerdictChoices.OK)
     # By verdict first: SQLite works down the conditions as they stand, and the other one is dear.
     rest: QuerySet[Any] = states.exclude(is_fine).of_enabled_rules().worst_first()
     fine: QuerySet[Any] = states.filter(is_fine).of_enabled_rules()
     judged: QuerySet[Any] = states.of_enabled_rules()
-    never = MonitorRule.objects.filter(enabled=True).exclude(pk__in=judged.values("rule_pk"))
+    never = MonitorRule.objects.filter(enabled=True).exclude(pk__in=judged.values("rule"))
     parts: tuple[QuerySet[Any], ...] = (
         rest.values_list(*columns),
         fine.values_list(*columns),

@@ -9,8 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Case, Q, Value, When
-from django.db.models.functions import Cast, StrIndex, Substr
+from django.db.models import Case, Q, When
 from django.utils import timezone, translation
 from django.utils.translation import gettext_lazy as _
 
@@ -234,15 +233,12 @@ class MonitorRule(models.Model):
 
 class RuleStateQuerySet(models.QuerySet["RuleState"]):
     def of_enabled_rules(self) -> RuleStateQuerySet:
-        """Return what is remembered of rules in force, with the rule's primary key as `rule_pk`.
+        """Return what is remembered of rules in force.
 
         A rule that has just been pointed elsewhere may have two until the old one is forgotten.
         """
-        rest = Substr("key", len("rule:") + 1)
-        rule_pk = Cast(Substr(rest, 1, StrIndex(rest, Value(":")) - 1), models.BigIntegerField())
         rules = MonitorRule.objects.filter(enabled=True).order_by().values("pk")
-        states = self.filter(key__startswith="rule:").annotate(rule_pk=rule_pk)
-        return states.filter(rule_pk__in=rules)
+        return self.filter(rule__in=rules)
 
     def worst_first(self) -> RuleStateQuerySet:
         """Order by how bad it is: failing for longest, not judged, in progress, fine."""
@@ -262,6 +258,17 @@ class RuleState(models.Model):
     """
 
     key = ExactCharField(_("key"), max_length=64, unique=True)
+    # Outlives the rule until a check forgets it, and asks nothing of who deletes a rule.
+    rule = models.ForeignKey(
+        MonitorRule,
+        verbose_name=_("rule"),
+        null=True,
+        blank=True,
+        db_constraint=False,
+        on_delete=models.DO_NOTHING,
+        related_name="states",
+    )
+    has_context = models.BooleanField(_("has a context filter"), default=False)
     task_name = ExactCharField(_("task"), max_length=255)
     verdict = models.CharField(
         _("verdict"), max_length=16, choices=VerdictChoices, blank=True, default=""

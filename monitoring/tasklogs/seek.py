@@ -88,7 +88,7 @@ def start_sql(log: TaskLog, connection: Any, table: str) -> str:
 def named(log: TaskLog, rows: models.QuerySet[Any], name: Any) -> models.QuerySet[Any]:
     """Narrow rows to those of a task, byte for byte, and so that an index is used.
 
-    name: a text, or SQL for one.
+    name: a text, or an expression for one.
     """
     column = log.fields["task_name"]
     connection = connections[rows.db]
@@ -99,7 +99,7 @@ def named(log: TaskLog, rows: models.QuerySet[Any], name: Any) -> models.QuerySe
     )
     # Both are words of the database's own.
     template = f"CONVERT(%(expressions)s USING {charset}) COLLATE {collation}"
-    value = name if isinstance(name, RawSQL) else models.Value(name)
+    value = models.Value(name) if isinstance(name, str) else name
     by_index = models.Func(value, template=template, output_field=models.CharField())
     exact: models.QuerySet[Any] = rows.alias(log_name=exact_name(log))
     return exact.filter(**{column: by_index, "log_name": name})

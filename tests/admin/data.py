@@ -94,7 +94,7 @@ def channel(name: str, url: str = "", **columns: Any) -> Channel:
 
 
 def state_of(row: MonitorRule, verdict: str, **columns: Any) -> RuleState:
-    values = {"task_name": row.task_name, "last_checked_at": NOW} | columns
+    values = {"rule": row, "task_name": row.task_name, "last_checked_at": NOW} | columns
     return RuleState.objects.create(key=key_of(row), verdict=verdict, **values)
 
 

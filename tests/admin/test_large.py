@@ -26,6 +26,7 @@ def store() -> None:
         (
             RuleState(
                 key=key_of(row),
+                rule=row,
                 task_name=row.task_name,
                 verdict="ok" if number % 100 else "no_execution",
                 last_checked_at=NOW,

@@ -128,7 +128,7 @@ def test_a_filter_of_rules_costs_the_same_with_5_rules_and_with_3000(
         for n in range(3000)
     )
     RuleState.objects.bulk_create(
-        RuleState(key=key_of(row), verdict="ok" if row.pk % 2 else "no_execution")
+        RuleState(key=key_of(row), rule=row, verdict="ok" if row.pk % 2 else "no_execution")
         for row in rows[:2000]
     )
 

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import Any
+
+import django.db.models.deletion
+from django.db import migrations, models
+from django.db.models import Exists, OuterRef, Value
+from django.db.models.functions import Cast, StrIndex, Substr
+
+
+def name_the_rules(apps: Any, schema_editor: Any) -> None:
+    """Write down what the key of a state, `rule:<primary key>:<digest>`, has said until now."""
+    states = apps.get_model("monitoring", "RuleState").objects.using(schema_editor.connection.alias)
+    rules = apps.get_model("monitoring", "MonitorRule").objects
+    rest = Substr("key", len("rule:") + 1)
+    rule_pk = Cast(Substr(rest, 1, StrIndex(rest, Value(":")) - 1), models.BigIntegerField())
+    states.filter(key__startswith="rule:").update(rule_id=rule_pk)
+    filtered = rules.exclude(context_model="").filter(pk=OuterRef("rule_id"))
+    states.filter(Exists(filtered)).update(has_context=True)
+
+
+class Migration(migrations.Migration):
+    """Say which rule a state is of, so that the database can join the two."""
+
+    dependencies = [("monitoring", "0009_executions_by_status")]
+
+    operations = [
+        migrations.AddField(
+            model_name="rulestate",
+            name="rule",
+            field=models.ForeignKey(
+                blank=True,
+                db_constraint=False,
+                null=True,
+                on_delete=django.db.models.deletion.DO_NOTHING,
+                related_name="states",
+                to="monitoring.monitorrule",
+                verbose_name="rule",
+            ),
+        ),
+        migrations.AddField(
+            model_name="rulestate",
+            name="has_context",
+            field=models.BooleanField(default=False, verbose_name="has a context filter"),
+        ),
+        migrations.RunPython(name_the_rules, migrations.RunPython.noop, elidable=True),
+    ]
