@@ -30,3 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         asked = _DATABASE.intersection(getattr(item, "fixturenames", ()))
         if not asked and item.get_closest_marker("django_db") is None:
             item.add_marker(pytest.mark.any_database)
+
+
+@pytest.fixture(autouse=True)
+def _no_names_of_another_test() -> None:
+    """A process remembers the names in its log, and each test has a log of its own."""
+    from monitoring.tasklogs import names
+
+    names.forget()

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,7 +15,6 @@ from monitoring import health
 from monitoring.admin.base import may_view, may_view_executions, url
 from monitoring.admin.day import ROWS_IN_OVERVIEW, picture
 from monitoring.admin.display import duration, instant, watched_by
-from monitoring.admin.rule_form import CONTEXT
 from monitoring.core.values import FAILING
 from monitoring.models import (
     OWED,
@@ -27,9 +27,9 @@ from monitoring.models import (
 )
 from monitoring.recorder import is_ignored
 from monitoring.rule_rows import key_of
+from monitoring.tasklogs.names import strangers
 from monitoring.tasklogs.source import task_log
 from monitoring.tasklogs.starts import started_among
-from monitoring.tasklogs.strangers import strangers
 
 MOST = 20
 """Lines of each part; the lists have the rest."""
@@ -107,15 +107,12 @@ def _failing_quietly() -> int:
 
     It was resolved by hand, or it takes more failing checks to open one.
     """
-    states = RuleState.objects.filter(key__startswith="rule:", verdict__in=FAILING)
-    keys = set(
-        states.exclude(key__in=AlertEvent.objects.open().values("open_key")).values_list(
-            "key", flat=True
-        )
-    )
-    pks = {int(key.split(":")[1]) for key in keys}
-    rules = MonitorRule.objects.filter(enabled=True, pk__in=pks).only("task_name", *CONTEXT)
-    return sum(key_of(rule) in keys for rule in rules) if pks else 0
+    failing = RuleState.objects.filter(verdict__in=FAILING, rule__enabled=True)
+    quiet = failing.exclude(key__in=AlertEvent.objects.open().values("open_key"))
+    # What was found of the task or context that a rule watched before says nothing of it.
+    plain = quiet.filter(has_context=False, rule__context_model="", task_name=F("rule__task_name"))
+    filtered = quiet.filter(has_context=True).select_related("rule")
+    return plain.count() + sum(key_of(state.rule) == state.key for state in filtered)
 
 
 def _snoozed(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:

@@ -43,5 +43,9 @@ class Migration(migrations.Migration):
             name="has_context",
             field=models.BooleanField(default=False, verbose_name="has a context filter"),
         ),
+        migrations.AddIndex(
+            model_name="rulestate",
+            index=models.Index(fields=["verdict"], name="monitoring_state_verdict"),
+        ),
         migrations.RunPython(name_the_rules, migrations.RunPython.noop, elidable=True),
     ]

@@ -283,8 +283,12 @@ class RuleState(models.Model):
         verbose_name = _("rule state")
         verbose_name_plural = _("rule states")
         ordering = ("key",)
-        # What a message says of the tasks that depend on the one that fails.
-        indexes = (models.Index(fields=("task_name",), name="monitoring_state_task"),)
+        indexes = (
+            # What a message says of the tasks that depend on the one that fails.
+            models.Index(fields=("task_name",), name="monitoring_state_task"),
+            # The few that fail among many that are fine.
+            models.Index(fields=("verdict",), name="monitoring_state_verdict"),
+        )
 
     def __str__(self) -> str:
         verdict = self.get_verdict_display() or _("never checked")

@@ -23,6 +23,7 @@ from monitoring import schedules
 from monitoring.admin.rule_discovery import ProposalForm
 from monitoring.discovery import discover
 from monitoring.models import MonitorRule
+from monitoring.tasklogs import names
 from tests.admin.conftest import client_of, staff
 from tests.admin.data import HOSTILE, url
 from tests.factories import NOW, ago, execution, rule
@@ -268,6 +269,7 @@ def test_it_costs_the_same_for_many(root: Client) -> None:
     for number in (3, 60):
         for task in range(number):
             scheduled(f"Daily {number} {task}", f"task-{task}")
+        names.forget()
         with CaptureQueriesContext(connection) as queries:
             root.get(PAGE)
         counts.append(len(queries))

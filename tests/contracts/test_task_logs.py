@@ -16,9 +16,8 @@ from monitoring.core.statuses import Status
 from monitoring.models import BackgroundTask, Notification
 from monitoring.rule_rows import read_instance
 from monitoring.tasklogs import history
-from monitoring.tasklogs.names import seen_names
+from monitoring.tasklogs.names import seen_names, strangers
 from monitoring.tasklogs.starts import refused_among, started_among
-from monitoring.tasklogs.strangers import strangers
 from tests.factories import NOW, ago, execution, rule
 from tests.gap.models import IngestorSession
 from tests.shell.conftest import Monitor

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from monitoring.core.statuses import Status
+from monitoring.models import BackgroundTask
 from monitoring.tasklogs import names
 from monitoring.tasklogs.history import TASKS_AT_ONCE, recent
 from monitoring.tasklogs.names import seen_names
@@ -78,3 +81,59 @@ class TestNames:
             execution(name)
 
         assert seen_names() == list("abcde")
+
+    def test_are_remembered_so_that_only_new_executions_are_looked_through(
+        self, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in "bcd":
+            execution(name)
+        assert seen_names() == list("bcd")
+        monkeypatch.setattr(names, "_read", lambda log: pytest.fail("all names were read again"))
+
+        with django_assert_num_queries(1):
+            assert seen_names() == list("bcd")
+        for name in "dacb":
+            execution(name)
+        with django_assert_num_queries(2):
+            assert seen_names() == list("abcd")
+
+    def test_that_were_being_written_when_the_newest_was_seen_are_not_missed(self) -> None:
+        late = execution("late")
+        pk = late.pk
+        late.delete()
+        execution("newest")
+        assert seen_names() == ["newest"]
+
+        BackgroundTask.objects.create(pk=pk, task_id="late", task_name="late")
+        execution("another")
+
+        assert seen_names() == ["another", "late", "newest"]
+
+    def test_that_nobody_runs_any_more_go_after_a_while(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = execution("gone")
+        execution("stays")
+        assert seen_names() == ["gone", "stays"]
+        gone.delete()
+        assert seen_names() == ["gone", "stays"]
+
+        monkeypatch.setattr(names, "REMEMBERED", 0)
+
+        assert seen_names() == ["stays"]
+
+    def test_are_read_again_when_the_log_was_emptied_or_has_grown_by_much(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        execution("before")
+        execution("newest")
+        assert seen_names() == ["before", "newest"]
+        BackgroundTask.objects.filter(task_name="newest").delete()
+        assert seen_names() == ["before"]
+
+        BackgroundTask.objects.all().delete()
+        monkeypatch.setattr(names, "MOST_NEW", 1)
+        execution("after")
+        execution("last")
+
+        assert seen_names() == ["after", "last"]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from monitoring.models import BackgroundTask
-from monitoring.tasklogs.strangers import strangers
+from monitoring.tasklogs.names import strangers
 from tests.factories import execution
 
 pytestmark = pytest.mark.django_db
@@ -63,12 +61,3 @@ def test_names_that_differ_in_case_only_are_two() -> None:
         execution(name)
 
     assert strangers({"sync"}, 10) == ["Sync"]
-
-
-def test_any_number_of_names_costs_one_query() -> None:
-    store(*(f"task {number}" for number in range(300)))
-
-    with CaptureQueriesContext(connection) as queries:
-        strangers({f"task {number}" for number in range(250)}, 100)
-
-    assert len(queries) == 1
