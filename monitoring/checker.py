@@ -218,7 +218,7 @@ class _Check:
             self._check_part(batch, deciding)
         if self.report.notification_ids or self.begun.orphans or self.done_since:
             self._release()
-        if self.rule_set.is_complete:
+        if self.rule_set.is_complete and unwatched.is_time_to_forget(self.begun.last, self.now):
             in_transaction(lambda: unwatched.forget_states(self.now))
 
     def _mark_lost(self) -> None:

@@ -46,6 +46,8 @@ class Begun:
     """An earlier delivery of the same message did part of it from here on."""
     orphans: tuple[int, ...] = ()
     """Checks of the same rules that were killed; their messages may still wait to be released."""
+    last: datetime | None = None
+    """When the newest complete check of the same rules began; None: there is none."""
 
 
 def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | str:
@@ -77,7 +79,8 @@ def begin(name: str, identity: str, now: datetime, request: Request) -> Begun | 
     if run.not_checked_from:
         run.save(update_fields=["not_checked_from"])
     done_since = attempts[0].started_at if attempts else None
-    return Begun(run=run, wait=wait, done_since=done_since, orphans=orphans)
+    last = earlier[0] if earlier else None
+    return Begun(run=run, wait=wait, done_since=done_since, orphans=orphans, last=last)
 
 
 def _attempts(run: MonitorRun) -> list[MonitorRun]:

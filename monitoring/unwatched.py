@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
 from monitoring.rulesets import RuleSet
+from monitoring.sieve import NOTE_FINE_EVERY
 
 FORGOTTEN_AFTER = timedelta(days=8)
 """Longer than a weekly check waits: entries of JSON arguments that nothing has checked since."""
@@ -67,6 +68,18 @@ def _no_longer_listed(rule_set: RuleSet, now: datetime) -> list[int]:
 def _checked_since(at: datetime) -> Exists:
     """Say that somebody looked, even if nothing could be judged."""
     return Exists(RuleState.objects.filter(key=OuterRef("key"), last_checked_at__gte=at))
+
+
+def is_time_to_forget(last: datetime | None, now: datetime) -> bool:
+    """Say whether a check is the first of a quarter of an hour: no index finds what to forget.
+
+    last: when the one before began.
+    """
+    return last is None or _quarter(last) != _quarter(now)
+
+
+def _quarter(at: datetime) -> int:
+    return int(at.timestamp() // NOTE_FINE_EVERY.total_seconds())
 
 
 def forget_states(now: datetime) -> None:

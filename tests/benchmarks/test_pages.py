@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 import time_machine
+from django.db import connections
 
 from tests.admin.conftest import client_of
 from tests.benchmarks import data, situations
 from tests.benchmarks.conftest import Filled, database
-from tests.benchmarks.measuring import Figures, Side, measure, publish
+from tests.benchmarks.measuring import Side, measure, publish
 from tests.benchmarks.pages import PAGES, Page
 from tests.benchmarks.sizes import SIZES
 from tests.factories import NOW, superuser
@@ -20,50 +22,76 @@ pytestmark = pytest.mark.bench
 
 SMALL = {"rules": 1_200, "executions": 20_000, "events": 5_000}
 """Enough to fill each page with as many rows as the large one shows."""
+AFTER_SMALL = ", small"
 
 
-def measured() -> list[Figures]:
-    client = client_of(superuser())
-    data.fill_schedules()
+class Installation:
+    """A filled database, and somebody who looks at its pages."""
 
-    def opened(page: Page) -> None:
-        response = page.open(client)
-        assert response.status_code == page.answers, (page.name, response.status_code)
+    def __init__(self, events: int) -> None:
+        situations.everything_was_fine()
+        data.fill_history(events)
+        data.fill_schedules()
+        situations.let_fail(one_in=10)
+        situations.check()  # so that some events are open
+        self._connection = connections["default"]
+        self._client = client_of(superuser())
 
-    situations.let_fail(one_in=10)
-    situations.check()  # so that some events are open
-    sides = [Side(name=page.name, run=lambda page=page: opened(page)) for page in PAGES]
-    # The executions end then, and what has no recent ones is soon replayed.
-    with time_machine.travel(NOW):
-        return measure(sides, SIZES.runs)
+    def use(self) -> None:
+        """Let the pages show it."""
+        connections["default"] = self._connection
+
+    def opens(self, page: Page) -> Callable[[], None]:
+        def opened() -> None:
+            response = page.open(self._client)
+            assert response.status_code == page.answers, (page.name, response.status_code)
+
+        return opened
 
 
 @pytest.fixture(scope="module")
-def small_figures(
+def small_ones(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
-) -> Callable[[str], list[Figures]]:
-    """Return the figures of a small installation on the same kind of database."""
-    known: dict[str, list[Figures]] = {}
+) -> Iterator[Callable[[str], Installation]]:
+    """Return the small installation on the same kind of database."""
+    known: dict[str, tuple[Installation, AbstractContextManager[Any]]] = {}
 
-    def of(kind: str) -> list[Figures]:
+    def of(kind: str) -> Installation:
         if kind not in known:
-            with django_db_blocker.unblock(), database(kind, tmp_path_factory):
-                data.fill(SMALL["rules"], SMALL["executions"])
-                situations.everything_was_fine()
-                data.fill_history(SMALL["events"])
-                known[kind] = measured()
-        return known[kind]
+            large, place = connections["default"], database(kind, tmp_path_factory)
+            place.__enter__()
+            data.fill(SMALL["rules"], SMALL["executions"])
+            known[kind] = Installation(SMALL["events"]), place
+            connections["default"] = large
+        return known[kind][0]
 
-    return of
+    with django_db_blocker.unblock():
+        yield of
+        theirs = connections["default"]
+        for installation, place in known.values():
+            installation.use()
+            place.__exit__(None, None, None)
+        connections["default"] = theirs
 
 
-def test_pages(filled: Filled, small_figures: Callable[[str], list[Figures]]) -> None:
-    small = small_figures(filled.kind)
-    situations.everything_was_fine()
-    data.fill_history(SIZES.events)
-    large = measured()
+def test_pages(filled: Filled, small_ones: Callable[[str], Installation]) -> None:
+    small, large = small_ones(filled.kind), Installation(SIZES.events)
+    sides = []
+    for page in PAGES:  # in turns, page by page: a machine is not as fast at all times
+        sides += [
+            Side(name=page.name + AFTER_SMALL, prepare=small.use, run=small.opens(page)),
+            Side(name=page.name, prepare=large.use, run=large.opens(page)),
+        ]
+    # The executions end then, and what has no recent ones is soon replayed.
+    with time_machine.travel(NOW):
+        figures = [
+            one
+            for pair in zip(sides[::2], sides[1::2], strict=True)
+            for one in measure(pair, SIZES.runs)
+        ]
+    large.use()
 
-    few = {one.name: (one.median, one.queries) for one in small}
-    publish("pages", filled.name, large, **filled.facts, events=SIZES.events, small=few)
-    for one in large:
+    few = {one.name.removesuffix(AFTER_SMALL): (one.median, one.queries) for one in figures[::2]}
+    publish("pages", filled.name, figures[1::2], **filled.facts, events=SIZES.events, small=few)
+    for one in figures[1::2]:
         print(f"{one.name}: {one.median / few[one.name][0]:.2f} times the small one")

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import time_machine
 from django.core.mail import EmailMultiAlternatives
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from monitoring import doors
@@ -588,6 +590,18 @@ class TestARuleThatIsNoLongerWatched:
         check()
 
         assert not RuleState.objects.exists()
+
+    def test_what_is_to_be_forgotten_is_looked_for_once_a_quarter_of_an_hour(
+        self, row: MonitorRule, check: Any, clock: time_machine.Traveller
+    ) -> None:
+        looked = []
+        for minutes in (60, 74, 75, 85, 90):
+            clock.move_to(NOW + timedelta(minutes=minutes), tick=False)
+            with CaptureQueriesContext(connection) as queries:
+                check()
+            looked.append(any(query["sql"].startswith("DELETE") for query in queries))
+
+        assert looked == [True, False, True, False, True]
 
     def test_rules_checked_only_twice_a_day_are_not_forgotten(
         self, check: Any, clock: time_machine.Traveller

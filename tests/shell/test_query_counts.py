@@ -20,6 +20,7 @@ from monitoring.models import (
     AlertEvent,
     BackgroundTask,
     MonitorRule,
+    MonitorRun,
     Notification,
     WorkerHeartbeat,
 )
@@ -345,7 +346,7 @@ class TestTheNumberOfQueries:
         self, case: Callable[[int], int], django_assert_max_num_queries: Any
     ) -> None:
         few = case(FEW)
-        for model in (Notification, AlertEvent, MonitorRule, BackgroundTask):
+        for model in (Notification, AlertEvent, MonitorRule, BackgroundTask, MonitorRun):
             model.objects.all().delete()
         IngestorSession.objects.all().delete()
         CollectorSession.objects.all().delete()
@@ -357,29 +358,29 @@ class TestTheNumberOfQueries:
 
 
 def test_a_second_batch_costs_as_much_as_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    fill_log(40, is_fine=True)
-    store_rules(40)
-    check()
-    one, _ = check(minutes=5)
-    monkeypatch.setattr("monitoring.rulesets.BATCH_SIZE", 20)
+    one, two = failing_in_batches_of((40, 20), monkeypatch)
 
-    two, report = check(minutes=10)
-
-    assert report.counts["ok"] == 40
-    assert two < 2 * one
+    assert one < two < 2 * one
 
 
 def test_every_further_batch_costs_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    two, four, eight = failing_in_batches_of((20, 10, 5), monkeypatch)
+
+    assert eight - four == 2 * (four - two) > 0
+
+
+def failing_in_batches_of(sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return what checks of forty rules cost that all fail and have alerted."""
     fill_log(40, is_fine=True)
-    store_rules(40)
+    store_rules(40, expected_statuses=["Stopped"])
     check()
     counted = []
-    for minutes, size in ((5, 20), (10, 10), (15, 5)):
+    for minute, size in enumerate(sizes, 1):
         monkeypatch.setattr("monitoring.rulesets.BATCH_SIZE", size)
-        counted.append(check(minutes=minutes)[0])
-    two, four, eight = counted
-
-    assert eight - four == 2 * (four - two)
+        queries, report = check(minutes=minute)
+        assert report.counts["failing"] == 40
+        counted.append(queries)
+    return counted
 
 
 def test_a_check_of_nothing_costs_next_to_nothing() -> None:
