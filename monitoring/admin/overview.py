@@ -112,7 +112,9 @@ def _failing_quietly() -> int:
     # What was found of the task or context that a rule watched before says nothing of it.
     plain = quiet.filter(has_context=False, rule__context_model="", task_name=F("rule__task_name"))
     filtered = quiet.filter(has_context=True).select_related("rule")
-    return plain.count() + sum(key_of(state.rule) == state.key for state in filtered)
+    current = ((state.key, state.rule and key_of(state.rule)) for state in filtered)
+    quietly: int = plain.count() + sum(key == now for key, now in current)
+    return quietly
 
 
 def _snoozed(site: admin.AdminSite, now: Any) -> list[dict[str, Any]]:

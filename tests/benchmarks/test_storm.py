@@ -47,6 +47,11 @@ def test_an_alert_storm(filled: Filled, settings: Any) -> None:
 
     figures += measure(
         (
+            Side(
+                name="check, all fail, nothing written",
+                prepare=situations.just_failed,
+                run=lambda: situations.check(dry_run=True),
+            ),
             Side(name="check, all fail", prepare=situations.just_failed, run=situations.check),
             Side(
                 name="the same rows, written by hand",
