@@ -12,6 +12,7 @@ from django.utils import translation
 from monitoring import causes, dependents
 from monitoring.core.causes import Cause
 from monitoring.core.incidents import Action, MessageKind, OpenEvent, State, Step
+from monitoring.core.keys import rule_key
 from monitoring.core.messages import facts
 from monitoring.core.recipients import resolve_recipients
 from monitoring.core.statuses import FINISHED
@@ -35,6 +36,20 @@ class StateRow(NamedTuple):
     def is_fine(self) -> bool:
         """The last verdict was ok, so nothing is counted and nothing is open."""
         return self.verdict == "ok" and not self.failing_checks and not self.unknown_checks
+
+
+def identity_of(rule: Rule) -> dict[str, Any]:
+    """Return the columns of a `RuleState` that say what it is the state of.
+
+    A rule with a context that cannot be read has none, but its key knows.
+    """
+    is_plain = rule.rule_id is None or rule.key == rule_key(rule.rule_id, rule.task_name, None)
+    return {
+        "key": rule.key,
+        "rule_id": rule.rule_id,
+        "has_context": not is_plain,
+        "task_name": rule.task_name,
+    }
 
 
 @dataclass(kw_only=True, slots=True)

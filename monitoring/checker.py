@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,9 +12,6 @@ from functools import partial
 from django.db import Error, connection
 
 from monitoring import (
-    alerting,
-    beat,
-    dependents,
     gathering,
     judging,
     ledger,
@@ -23,14 +20,9 @@ from monitoring import (
     runs,
     unwatched,
 )
-from monitoring.alerting import Decision, Outcome, Owed, StateRow
-from monitoring.conf import get_settings
-from monitoring.core.incidents import step
-from monitoring.core.inhibition import Upstreams
-from monitoring.core.keys import BEAT
-from monitoring.core.values import Rule, Verdict, VerdictKind
-from monitoring.models import AlertEvent, RunState
-from monitoring.people import superuser_addresses
+from monitoring.alerting import Outcome, Owed
+from monitoring.deciding import Deciding
+from monitoring.models import RunState
 from monitoring.reports import Report, unreachable
 from monitoring.rule_rows import Batch
 from monitoring.rulesets import RuleSet
@@ -39,8 +31,6 @@ from monitoring.tasklogs import lost
 from monitoring.transactions import in_transaction, is_about_the_statement
 
 logger = logging.getLogger("monitoring.checker")
-
-TakeStates = Callable[[Sequence[Rule]], dict[str, StateRow]]
 
 
 def run_check(
@@ -54,9 +44,9 @@ def run_check(
     """
     report = Report(checked_at=now, rule_set=rule_set.name, problems=list(rule_set.problems))
     if dry_run:
-        since = judging.recording_since()
+        deciding = Deciding(now, judging.recording_since())
         for batch in rule_set.batches(now):
-            report.add(_Deciding(now, since).decide(batch, rule_states.read_states))
+            report.add(deciding.decide(batch, rule_states.read_states))
         return report
     begun = _begin(rule_set, now, request or Request())
     if isinstance(begun, str):
@@ -82,96 +72,6 @@ def _begin(rule_set: RuleSet, now: datetime, request: Request) -> Begun | str:
         return begun
 
     return in_transaction(begin)
-
-
-class _Deciding:
-    """What all batches of one check are decided by."""
-
-    def __init__(
-        self,
-        now: datetime,
-        recording_since: datetime | None,
-        begun: Begun | None = None,
-        *,
-        beat_asks: bool = False,
-    ) -> None:
-        self.now = now
-        self.begun, self.beat_asks = begun, beat_asks
-        self.recording_since = recording_since
-
-    def decide(self, batch: Batch, take_states: TakeStates) -> Outcome:
-        """Judge a batch; only the rules that are not simply fine, as before, need a decision.
-
-        take_states: reads, and locks if it is meant to be written, the states of those.
-        """
-        now = self.now
-        noted = rule_states.read_unsettled([*batch.rules, beat.WATCH], now)
-        beat_state = noted.pop(BEAT, None)
-        unsettled = {key for key, state in noted.items() if not state.is_fine}
-        verdicts = judging.judge_batch(batch, now, self.recording_since, always=unsettled)
-        unsettled |= {key for key, found in verdicts.items() if found.kind is not VerdictKind.OK}
-        rest = [rule for rule in batch.rules if rule.key in unsettled]
-        states = take_states(rest)
-        verdicts |= judging.describe(rest, verdicts)
-        events = rule_states.open_events(rest)
-        upstreams = _upstreams(rest, verdicts, events)
-        decisions = [
-            _decision(rule, verdicts[rule.key], states[rule.key], events, upstreams, now)
-            for rule in rest
-        ]
-        if self.begun is not None:
-            for one in decisions:
-                one.not_checked_from = self.begun.run.not_checked_from
-        alerting.explain(decisions, now, beat_asks=self.beat_asks)
-        decisions += beat.watch(
-            decisions, beat_state, take_states, now, asks=self.beat_asks, begun=self.begun
-        )
-        needs_people = any(one.step.owed or one.step.tell_cannot_check for one in decisions)
-        superusers = superuser_addresses() if needs_people else ()
-        owed = alerting.owed_messages(decisions, now, superusers)
-        return Outcome(
-            settled=batch.fine + len(batch.rules) - len(rest),
-            stale=[
-                *batch.stale,
-                *(state.pk for key, state in noted.items() if state.pk and key not in unsettled),
-            ],
-            decisions=decisions,
-            owed=owed,
-        )
-
-
-def _upstreams(
-    rules: Sequence[Rule], verdicts: dict[str, Verdict], events: dict[str, AlertEvent]
-) -> Upstreams | None:
-    """Return what may hold alerts; None if the setting or the check has no use for it."""
-    if not get_settings().INHIBIT_DEPENDENTS:
-        return None
-    might_tell = any(
-        rule.is_stored
-        and verdicts[rule.key].is_failing
-        and (rule.key not in events or events[rule.key].alert_owed)
-        for rule in rules
-    )
-    return Upstreams(dependents.read_upstreams()) if might_tell else None
-
-
-def _decision(
-    rule: Rule,
-    verdict: Verdict,
-    state: StateRow,
-    events: dict[str, AlertEvent],
-    upstreams: Upstreams | None,
-    now: datetime,
-) -> Decision:
-    event = events.get(rule.key)
-    upstream = upstreams.of(rule.task_name) if upstreams and rule.is_stored else None
-    return Decision(
-        rule=rule,
-        verdict=verdict,
-        state=state,
-        event=event,
-        step=step(rule, alerting.read_state(state, event), verdict, now, upstream),
-    )
 
 
 class _Check:
@@ -211,7 +111,7 @@ class _Check:
         self._mark_lost()
         in_transaction(partial(unwatched.close_events, self.rule_set, self.now))
         since = in_transaction(judging.recording_since)
-        deciding = _Deciding(self.now, since, self.begun, beat_asks=self.beat_asks)
+        deciding = Deciding(self.now, since, self.begun, beat_asks=self.beat_asks)
         # An earlier delivery may have written what the database would find to be as it was.
         for batch in self.rule_set.batches(None if self.done_since else self.now):
             self.has_rules = True
@@ -231,7 +131,7 @@ class _Check:
         owing = [self.begun.run.pk, *self.begun.orphans]
         self.report.notification_ids += in_transaction(lambda: gathering.release(owing, self.now))
 
-    def _check_part(self, batch: Batch, deciding: _Deciding) -> None:
+    def _check_part(self, batch: Batch, deciding: Deciding) -> None:
         """Check a batch; if one of its rules cannot be written, the others still are."""
         try:
             outcome, written = in_transaction(
@@ -252,18 +152,22 @@ class _Check:
         """Only a refused statement can be one rule's fault; a caller's transaction is spoilt."""
         return is_about_the_statement(error) and not connection.in_atomic_block
 
-    def _without_the_poisoned(self, batch: Batch, deciding: _Deciding, error: Exception) -> None:
-        if len(batch.rules) > 1:
-            logger.warning("%d rules are checked in halves: %s", len(batch.rules), error)
-            middle = len(batch.rules) // 2
-            for rules in (batch.rules[:middle], batch.rules[middle:]):
-                self._check_part(Batch(rules=rules, unusable=batch.unusable), deciding)
-            return
-        (rule,) = batch.rules
-        logger.error("rule %r cannot be checked", rule.label, exc_info=error)
-        self.report.add_broken(rule, f"{type(error).__name__}: {error}")
+    def _without_the_poisoned(self, batch: Batch, deciding: Deciding, error: Exception) -> None:
+        if halves := batch.halves():
+            logger.warning("a batch is checked in halves: %s", error)
+            for half in halves:
+                self._check_part(half, deciding)
+        elif batch.rules:
+            (rule,) = batch.rules
+            logger.error("rule %r cannot be checked", rule.label, exc_info=error)
+            self.report.add_broken(rule, f"{type(error).__name__}: {error}")
+        elif batch.stale:
+            logger.error("state %d cannot be refreshed", batch.stale[0], exc_info=error)
+            self._check_part(replace(batch, stale=()), deciding)
+        else:
+            raise error
 
-    def _write(self, batch: Batch, deciding: _Deciding) -> tuple[Outcome, ledger.Written]:
+    def _write(self, batch: Batch, deciding: Deciding) -> tuple[Outcome, ledger.Written]:
         if self.done_since is not None:
             done = rule_states.checked_since(batch.rules, self.done_since)
             rest = [rule for rule in batch.rules if rule.key not in done]

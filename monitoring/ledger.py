@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from monitoring.alerting import Decision, Outcome, Owed
+from monitoring.alerting import Decision, Outcome, Owed, identity_of
 from monitoring.bulk import insert, replace
 from monitoring.core.channels import channel_of
 from monitoring.core.incidents import Action, MessageKind, Step
@@ -48,7 +48,15 @@ _EVENT_UPDATES = (
 )
 HOLD_LONGER = timedelta(minutes=2)
 """Gives the next check the time to gather what one that was killed has left."""
-_STATE_UPDATES = ("task_name", "verdict", "failing_checks", "unknown_checks", "last_checked_at")
+_STATE_UPDATES = (
+    "rule",
+    "has_context",
+    "task_name",
+    "verdict",
+    "failing_checks",
+    "unknown_checks",
+    "last_checked_at",
+)
 _SETTINGS = (
     "notify_to",
     "channels",
@@ -103,8 +111,7 @@ def _write_states(outcome: Outcome, unreached: set[str], now: datetime) -> None:
     changed = [
         {
             "id": decision.state.pk,
-            "key": decision.rule.key,
-            "task_name": decision.rule.task_name,
+            **identity_of(decision.rule),
             "verdict": decision.verdict.kind.value,
             "failing_checks": decision.step.failing_checks,
             "unknown_checks": _unknown_checks(decision.step, decision.rule.key in unreached),

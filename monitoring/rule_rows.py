@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar
@@ -87,6 +87,18 @@ class Batch:
     """How many others are fine, as they were: see `sieve`."""
     stale: Sequence[int] = ()
     """States of those that should be told again when they were last checked."""
+
+    def halves(self) -> list[Batch]:
+        """Return it in two, or nothing if it cannot be divided."""
+        if len(self.rules) > 1:
+            middle = len(self.rules) // 2
+            first, second = self.rules[:middle], self.rules[middle:]
+            return [replace(self, rules=first), replace(self, rules=second, fine=0, stale=())]
+        if len(self.stale) > 1 and not self.rules:
+            middle = len(self.stale) // 2
+            older, newer = self.stale[:middle], self.stale[middle:]
+            return [replace(self, stale=older), replace(self, stale=newer, fine=0)]
+        return []
 
 
 def read_rows(rows: Iterable[tuple[Any, ...]]) -> Batch:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import connections
 from django.db.models import QuerySet
 
-from monitoring.alerting import StateRow
+from monitoring.alerting import StateRow, identity_of
 from monitoring.bulk import insert
 from monitoring.core.values import Rule
 from monitoring.models import AlertEvent, RuleState
@@ -62,15 +62,7 @@ def lock_states(rules: Sequence[Rule]) -> dict[str, StateRow]:
     states = _as_states(rows)
     missing = sorted((rule for rule in rules if rule.key not in states), key=lambda rule: rule.key)
     if missing:
-        new = [
-            {
-                "key": rule.key,
-                "rule_id": rule.rule_id,
-                "has_context": rule.context is not None,
-                "task_name": rule.task_name,
-            }
-            for rule in missing
-        ]
+        new = [identity_of(rule) for rule in missing]
         insert(RuleState, new, ignore_conflicts=True)
         states = _as_states(rows)
     return states

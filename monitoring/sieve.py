@@ -84,13 +84,15 @@ def _can_tell(log: TaskLog) -> bool:
     """Say whether rules and executions can be read together, and points in time be compared.
 
     PostgreSQL knows them. Elsewhere they count in the zone of the connection, where an hour may be
-    missing; and in SQLite they are whatever text somebody has written.
+    missing; and in SQLite they are whatever text somebody has written. A host's column with a
+    collation of its own may take one name for another.
     """
     if not log.alias == MonitorRule.objects.db == RuleState.objects.db:
         return False
     connection = connections[log.alias]
     if connection.vendor == "postgresql":
-        return True
+        name: Any = log.model._meta.get_field(log.fields["task_name"])
+        return getattr(name, "db_collation", None) is None
     is_comparable = connection.vendor == "mysql" or log.is_own
     return is_comparable and connection.timezone is UTC
 
@@ -112,7 +114,7 @@ def _sift(log: TaskLog, now: datetime) -> Sifted:
         is_stale=Case(When(is_stale, then=True), default=False),
     ).filter(Q(is_stale=True) | Q(is_fine=False))
     rows = list(looked_at.values_list("pk", Case(When(is_fine=True, then="state__pk"))))
-    rest = sorted(pk for pk, state in rows if state is None)
+    rest = sorted({pk for pk, state in rows if state is None})
     # A rule that was made in between is in the rest and not in the sum.
     fine = max(sum(count for *_, count in lists) - len(rest), 0)
     return Sifted(fine=fine, stale=[state for _, state in rows if state is not None], rest=rest)

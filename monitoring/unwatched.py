@@ -83,8 +83,14 @@ def _quarter(at: datetime) -> int:
 
 
 def forget_states(now: datetime) -> None:
-    """Drop the states of what complete checks have not met for long."""
+    """Drop the states of what complete checks have not met for long.
+
+    And those of fine rules that do not say which rule that is, as an older version leaves them
+    while it still runs beside this one: the next check makes them anew.
+    """
+    nothing = Q(verdict="ok", failing_checks=0, unknown_checks=0)
     RuleState.objects.filter(
         Q(key__startswith="rule:", last_checked_at__lt=now - timedelta(hours=1))
+        | Q(nothing, key__startswith="rule:", rule__isnull=True)
         | Q(key__startswith="args:", last_checked_at__lt=now - FORGOTTEN_AFTER)
     ).delete()

@@ -1,22 +1,36 @@
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import django.db.models.deletion
 from django.db import migrations, models
-from django.db.models import Exists, OuterRef, Value
+from django.db.models import Value
 from django.db.models.functions import Cast, StrIndex, Substr
 
 
 def name_the_rules(apps: Any, schema_editor: Any) -> None:
-    """Write down what the key of a state, `rule:<primary key>:<digest>`, has said until now."""
+    """Write down what the key of a state, `rule:<primary key>:<digest>`, has said until now.
+
+    The digest is that of the task alone, unless there is a context filter.
+    """
     states = apps.get_model("monitoring", "RuleState").objects.using(schema_editor.connection.alias)
-    rules = apps.get_model("monitoring", "MonitorRule").objects
     rest = Substr("key", len("rule:") + 1)
     rule_pk = Cast(Substr(rest, 1, StrIndex(rest, Value(":")) - 1), models.BigIntegerField())
-    states.filter(key__startswith="rule:").update(rule_id=rule_pk)
-    filtered = rules.exclude(context_model="").filter(pk=OuterRef("rule_id"))
-    states.filter(Exists(filtered)).update(has_context=True)
+    of_rules = states.filter(key__startswith="rule:")
+    of_rules.update(rule_id=rule_pk)
+    filtered = [
+        pk
+        for pk, key, task_name in of_rules.values_list("pk", "key", "task_name").iterator()
+        if not key.endswith(f":{_digest(task_name)}")
+    ]
+    for start in range(0, len(filtered), 500):
+        states.filter(pk__in=filtered[start : start + 500]).update(has_context=True)
+
+
+def _digest(task_name: str) -> str:
+    text = f"{len(task_name)}:{task_name}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 class Migration(migrations.Migration):

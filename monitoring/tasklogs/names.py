@@ -33,7 +33,7 @@ class _Known(NamedTuple):
     read_at: float
 
 
-_known: dict[tuple[str, str, str], _Known] = {}
+_known: dict[tuple[str, ...], _Known] = {}
 
 
 def seen_names() -> list[str]:
@@ -44,8 +44,7 @@ def seen_names() -> list[str]:
     log = task_log()
     if not log.counts_up:
         return _read(log)
-    settings = connections[log.alias].settings_dict
-    place = (log.alias, str(settings["NAME"]), log.model._meta.db_table)
+    place = _place(log)
     last_pk = log.rows().order_by("-pk").values_list("pk", flat=True).first() or 0
     known = _known.get(place)
     if known is not None and _is_fresh(known, last_pk):
@@ -56,6 +55,13 @@ def seen_names() -> list[str]:
         found = _Known(_read(log), last_pk, time.monotonic())
     _known[place] = found
     return list(found.names)
+
+
+def _place(log: TaskLog) -> tuple[str, ...]:
+    """Return what tells logs apart; a schema, where each tenant of a host has one of its own."""
+    connection = connections[log.alias]
+    schema = str(getattr(connection, "schema_name", ""))
+    return (log.alias, str(connection.settings_dict["NAME"]), schema, log.model._meta.db_table)
 
 
 def forget() -> None:
@@ -71,9 +77,10 @@ def _is_fresh(known: _Known, last_pk: int) -> bool:
 def _new_names(log: TaskLog, known: _Known, last_pk: int) -> set[str]:
     if last_pk == known.last_pk:
         return set()
-    rows = log.rows().filter(pk__gt=known.last_pk - _STILL_OPEN)
-    names = set(rows.values_list(log.fields["task_name"], flat=True).distinct())
-    return names.difference(known.names, [""])
+    name = log.fields["task_name"]
+    # Not those without a name, which some logs have.
+    rows = log.rows().filter(**{"pk__gt": known.last_pk - _STILL_OPEN, f"{name}__gt": ""})
+    return set(rows.values_list(name, flat=True).distinct()).difference(known.names)
 
 
 def strangers(known: Collection[str], most: int, after: str = "") -> list[str]:

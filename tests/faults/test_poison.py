@@ -15,8 +15,8 @@ from django.conf import settings as django_settings
 from django.db import connection
 from django.test import override_settings
 
-from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification
-from tests.factories import NOW
+from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification, RuleState
+from tests.factories import NOW, execution
 from tests.faults.scene import OPS, Scene, failing_rules, long_log
 
 pytestmark = [pytest.mark.door, pytest.mark.fault]
@@ -58,16 +58,16 @@ def assert_served(scene: Scene, tasks: list[str]) -> None:
 
 
 @contextmanager
-def refusing(task: str, code: int) -> Iterator[None]:
-    """Let the database refuse every alert event of a task."""
+def refusing(task: str, code: int, what: str = "INSERT ON monitoring_alertevent") -> Iterator[None]:
+    """Let the database refuse every alert event of a task, or what else is told."""
     create, drop = {
         "sqlite": (
-            "CREATE TRIGGER poison BEFORE INSERT ON monitoring_alertevent "
+            f"CREATE TRIGGER poison BEFORE {what} "
             f"WHEN NEW.task_name = '{task}' BEGIN SELECT RAISE(ABORT, 'poison'); END",
             ["DROP TRIGGER poison"],
         ),
         "mysql": (
-            "CREATE TRIGGER poison BEFORE INSERT ON monitoring_alertevent FOR EACH ROW "
+            f"CREATE TRIGGER poison BEFORE {what} FOR EACH ROW "
             f"BEGIN IF NEW.task_name = '{task}' THEN SIGNAL SQLSTATE '45000' "
             f"SET MYSQL_ERRNO = {code}, MESSAGE_TEXT = 'poison'; END IF; END",
             ["DROP TRIGGER poison"],
@@ -75,9 +75,9 @@ def refusing(task: str, code: int) -> Iterator[None]:
         "postgresql": (
             "CREATE FUNCTION poison() RETURNS trigger AS $$ BEGIN "
             f"IF NEW.task_name = '{task}' THEN RAISE EXCEPTION 'poison'; END IF; RETURN NEW; END "
-            "$$ LANGUAGE plpgsql; CREATE TRIGGER poison BEFORE INSERT ON monitoring_alertevent "
+            f"$$ LANGUAGE plpgsql; CREATE TRIGGER poison BEFORE {what} "
             "FOR EACH ROW EXECUTE FUNCTION poison()",
-            ["DROP TRIGGER poison ON monitoring_alertevent", "DROP FUNCTION poison()"],
+            [f"DROP TRIGGER poison ON {what.rpartition(' ')[2]}", "DROP FUNCTION poison()"],
         ),
     }[connection.vendor]
     with connection.cursor() as cursor:
@@ -141,6 +141,24 @@ class TestARuleThatTheDatabaseRefuses:
         assert "poison" in report.problems[0]
         assert MonitorRun.objects.get().state == "complete"
         assert_served(scene, poisoned.others)
+
+    def test_costs_only_its_own_note_while_it_is_fine(
+        self, scene: Scene, poisoned: Poisoned
+    ) -> None:
+        for task in poisoned.others[:10]:
+            execution(task, started=NOW)
+        execution(poisoned.rule.task_name, started=NOW)
+        scene.check(NOW)
+        later = NOW + timedelta(minutes=20)
+
+        with refusing(poisoned.rule.task_name, 1644, "UPDATE ON monitoring_rulestate"):
+            report = scene.check(later)
+
+        assert report.counts["ok"] == 11
+        assert report.counts["failing"] == len(poisoned.others) - 10
+        assert MonitorRun.objects.latest("pk").state == "complete"
+        noted = RuleState.objects.filter(verdict="ok").values_list("task_name", "last_checked_at")
+        assert {task for task, at in noted if at < later} == {poisoned.rule.task_name}
 
     def test_is_served_when_the_database_thinks_better_of_it(
         self, scene: Scene, poisoned: Poisoned

@@ -17,7 +17,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from monitoring import doors
-from monitoring.models import AlertEvent, MonitorRule, Notification, RuleState
+from monitoring.models import AlertEvent, MonitorRule, MonitorRun, Notification, RuleState
 from monitoring.reports import Report
 from monitoring.runs import Request
 from tests.factories import NOW, ago, execution, rule, superuser
@@ -357,6 +357,18 @@ def test_a_dry_run_says_the_same_and_writes_nothing(clock: Any) -> None:
     assert not RuleState.objects.exists()
 
 
+def test_a_dry_run_in_several_batches_tells_of_beat_once(
+    clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitoring.rulesets.BATCH_SIZE", 1)
+    missed("sync", OPS)
+    missed("report", OPS)
+
+    report = doors.check([], {}, dry_run=True)
+
+    assert [one["subject"] for one in report.messages].count(SILENT) == 2  # to two people
+
+
 class TestTheReport:
     def test_says_since_when_beat_is_silent_and_does_not_count_it(
         self, capsys: pytest.CaptureFixture[str], clock: Any
@@ -419,7 +431,7 @@ def test_the_number_of_queries_does_not_grow_with_what_waits(monitor: Monitor) -
             monitor()
         counted.append(len(queries))
         assert AlertEvent.objects.open().filter(upstream__isnull=False).count() == count
-        for model in (Notification, AlertEvent, RuleState, MonitorRule, PeriodicTask):
+        for model in (Notification, AlertEvent, RuleState, MonitorRule, MonitorRun, PeriodicTask):
             model.objects.all().delete()
 
     few, many = counted

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django_celery_results.models import TaskResult
 
 from monitoring.core.statuses import Status
 from monitoring.models import BackgroundTask
@@ -14,6 +15,7 @@ from monitoring.tasklogs import names
 from monitoring.tasklogs.history import TASKS_AT_ONCE, recent
 from monitoring.tasklogs.names import seen_names
 from tests.factories import ago, execution
+from tests.sources import SOURCES
 
 pytestmark = pytest.mark.django_db
 
@@ -96,6 +98,14 @@ class TestNames:
             execution(name)
         with django_assert_num_queries(2):
             assert seen_names() == list("abcd")
+
+    def test_that_a_log_does_not_tell_are_none(self, settings: Any) -> None:
+        settings.MONITORING = settings.MONITORING | SOURCES["results"].settings
+        for number, name in enumerate(("sync", None, "report")):
+            TaskResult.objects.create(task_id=f"{number}", task_name=name)
+            seen_names()
+
+        assert seen_names() == ["report", "sync"]
 
     def test_that_were_being_written_when_the_newest_was_seen_are_not_missed(self) -> None:
         late = execution("late")

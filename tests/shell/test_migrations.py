@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import connection
 
 from monitoring.core.keys import BEAT, argument_key
-from monitoring.models import RuleState
+from monitoring.models import MonitorRule, RuleState
 from monitoring.rule_rows import key_of
 from tests.factories import rule
 
@@ -20,8 +20,10 @@ pytestmark = pytest.mark.django_db
 def test_a_state_gets_the_rule_that_its_key_has_named() -> None:
     plain, gone = rule("sync"), rule("gone")
     filtered = rule("files", context_model="gap.IngestorSession", context_type="files")
-    for row in (plain, filtered, gone):
+    retargeted = rule("plain now", context_model="gap.IngestorSession", context_type="files")
+    for row in (plain, filtered, gone, retargeted):
         RuleState.objects.create(key=key_of(row), task_name=row.task_name)
+    MonitorRule.objects.filter(pk=retargeted.pk).update(context_model="", context_type="")
     for key in (BEAT, argument_key("periodic", "sync", None)):
         RuleState.objects.create(key=key, task_name="sync")
     pk_of_gone = gone.pk
@@ -35,6 +37,7 @@ def test_a_state_gets_the_rule_that_its_key_has_named() -> None:
         (plain.pk, False),
         (filtered.pk, True),
         (pk_of_gone, False),
+        (retargeted.pk, True),
         (None, False),
         (None, False),
     ]

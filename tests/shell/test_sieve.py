@@ -269,6 +269,36 @@ class TestWhatIsLeftToJudging:
         assert looked_at(row)
 
 
+class TestAState:
+    def test_of_a_rule_that_cannot_be_judged_says_that_it_has_a_context(self) -> None:
+        row = rule("sync", context_model="gap.IngestorSession", context_type="files")
+        MonitorRule.objects.filter(pk=row.pk).update(expected_statuses=["Complete"])
+
+        checked(dry_run=False)
+
+        assert list(RuleState.objects.values_list("rule", "has_context")) == [(row.pk, True)]
+
+    def test_that_does_not_name_its_rule_is_made_anew_while_that_is_fine(self) -> None:
+        row = was_fine()
+        execution("sync")
+        RuleState.objects.update(rule=None)
+
+        checked(dry_run=False)
+        checked(dry_run=False)
+
+        assert not looked_at(row)
+
+    def test_that_does_not_name_its_rule_is_completed_while_that_is_not_fine(self) -> None:
+        row = was_fine()
+        execution("sync", "Stopped")
+        RuleState.objects.update(rule=None)
+
+        checked(dry_run=False)
+
+        state = RuleState.objects.get()
+        assert (state.rule, state.verdict, state.failing_checks) == (row, "status_mismatch", 1)
+
+
 class TestWhereTheDatabaseCannotTell:
     @staticmethod
     def one_fine_one_failing() -> None:
@@ -377,6 +407,6 @@ def store(executions: list[Any]) -> None:
         execution(name, status, started_at=started, submitted_at=submitted, context_id=context_id)
 
 
-def checked() -> dict[str, Any]:
-    """Return what a check of all rules finds that writes nothing."""
-    return run_check(select(Arguments(all_rules=True)), NOW, dry_run=True).as_dict()
+def checked(*, dry_run: bool = True) -> dict[str, Any]:
+    """Return what a check of all rules finds."""
+    return run_check(select(Arguments(all_rules=True)), NOW, dry_run=dry_run).as_dict()
