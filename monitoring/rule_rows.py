@@ -116,7 +116,7 @@ def read_rows(rows: Iterable[tuple[Any, ...]]) -> Batch:
     return Batch(rules=rules, unusable=unusable)
 
 
-MOST_REMEMBERED = 100_000
+MOST_REMEMBERED = 20_000
 """Rules kept as they were read, about a kilobyte each."""
 
 # Reading a rule costs more than checking it, and few rules change from one check to the next. By

@@ -44,6 +44,8 @@ def test_many_rules_are_linear_and_streamed(empty: str) -> None:
     few = check_in_a_child()
     MonitorRule.objects.update(enabled=True)
     many = check_in_a_child()
+    situations.never_checked()
+    first = check_in_a_child()
 
     assert (few["checked"], many["checked"]) == (SIZES.many_rules // 10, SIZES.many_rules)
     figures = [
@@ -56,7 +58,15 @@ def test_many_rules_are_linear_and_streamed(empty: str) -> None:
         for found in (few, many)
         for what, seconds in (("in a new process", "first_seconds"), ("again", "seconds"))
     ]
+    figures += [
+        Figures(
+            name=f"{first['checked']:,} rules, the very first",
+            seconds=[first["first_seconds"]],
+            queries=0,
+            peak_megabytes=first["megabytes_more"],
+        )
+    ]
     publish("check-scale", empty, figures, rules=SIZES.many_rules, executions=executions)
     if IS_FULL:
-        assert many["megabytes_more"] < MOST_MEGABYTES
+        assert max(many["megabytes_more"], first["megabytes_more"]) < MOST_MEGABYTES
         assert many["seconds"] < 15 * few["seconds"]
