@@ -15,7 +15,7 @@ from monitoring.core.past import Past
 from monitoring.core.suggestion import Refusal, Suggestion, suggest
 from monitoring.core.values import Execution, Rule
 from monitoring.periodic_tasks import check_interval
-from monitoring.tasklogs.history import completed_before, past
+from monitoring.tasklogs.history import completed_before, first_start, past
 
 DEFAULT_DAYS = 60
 LEAST_EVERY = timedelta(minutes=1)
@@ -85,7 +85,7 @@ def history_of(
     most: int = MOST_EXECUTIONS,
     beside: Rule | None = None,
 ) -> History:
-    """Read what a rule would have looked at; four queries, and one for each 10,000 contexts.
+    """Read what a rule would have looked at; five queries, and one for each 10,000 contexts.
 
     now: aware, UTC; the end of the time. every: between two checks. most: executions that are
     read, the newest. beside: another rule of the same task and context that is replayed over it.
@@ -96,7 +96,7 @@ def history_of(
     rules = [rule] if beside is None else [rule, beside]
     first = start - timedelta(hours=max(one.lookback_hours for one in rules))
     executions, is_cut = past(rule, first, now, most)
-    since, left_out = judging.recording_since(), None
+    since, left_out = _known_since(rule, judging.recording_since()), None
     if is_cut:
         left_out = since = first = executions[0].started_at if executions else now
     measures = any(one.max_duration_factor is not None for one in rules)
@@ -107,6 +107,18 @@ def history_of(
         left_out_before=left_out,
         completed_before=completed_before(rule, first) if measures else (),
     )
+
+
+def _known_since(rule: Rule, log_since: datetime | None) -> datetime | None:
+    """Return from when on nothing running means that something is wrong.
+
+    Not before the task first ran, unless the rule was there before: a task that was deployed
+    yesterday has not been failing for two months.
+    """
+    known = [at for at in (first_start(rule.task_name), rule.watched_since) if at is not None]
+    if log_since is None or not known:
+        return log_since
+    return max(log_since, min(known))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

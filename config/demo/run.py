@@ -33,6 +33,7 @@ The demo is starting; it is ready in a few seconds.
   Mails     {mails}
             new ones are announced below, the first within 90 seconds
   Logs      {logs}
+  Commands  {python} manage.py monitor check --dry-run --settings=config.settings.demo
 
 Ctrl-C stops everything. `make demo` continues with the same data, `make clean` removes it.
 """
@@ -108,6 +109,7 @@ def greet(password: str | None, mails: Path, logs: Path) -> None:
             password=password or PRINTED_BEFORE.format(python=sys.executable, user=ADMIN_NAME),
             mails=mails,
             logs=logs,
+            python=sys.executable,
         ),
         flush=True,
     )

@@ -45,7 +45,6 @@ MOST_LISTED = 10
 """Events in a list, and in one lane of the picture many more; the timeline has all."""
 _MOST_DRAWN = 200
 _WIDTH, _LEFT = 250, 70
-_LONG_AGO = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 
 DELAYS: Mapping[str, Any] = {
     "": gettext_lazy("usual for its rhythm"),
@@ -200,7 +199,7 @@ def _checked(request: HttpRequest, interval: Interval) -> str:
 
 
 def _rule(row: MonitorRule) -> Rule:
-    return read_instance(row, watched_since=_LONG_AGO)
+    return read_instance(row, watched_since=row.created_at)
 
 
 def _delay(typed: str) -> timedelta | None:

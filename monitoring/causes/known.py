@@ -203,7 +203,7 @@ class Known:
             self.strangers = strangers
 
     def read_names(self) -> None:
-        """Read which tasks the log knows; 900 in a query."""
+        """Read which tasks the log knows."""
         self.world = World(
             now=self.now,
             in_code=self.in_code,

@@ -22,7 +22,7 @@ from monitoring.models.raw_values import as_utc, utc_reader
 from monitoring.tasklogs.base import TaskLog, UnknownStatusError
 from monitoring.tasklogs.measuring import completed_of
 from monitoring.tasklogs.reading import executions
-from monitoring.tasklogs.seek import exact_name, start_sql
+from monitoring.tasklogs.seek import exact_name, named, start_sql
 from monitoring.tasklogs.source import task_log
 
 TASKS_AT_ONCE = 200
@@ -264,6 +264,15 @@ def _status_or_none(log: TaskLog, stored: Any) -> Status | None:
         return log.status_of(stored)
     except UnknownStatusError:  # the rule's verdict says so
         return None
+
+
+def first_start(task_name: str) -> datetime | None:
+    """Return when the first execution of a task began that the log holds."""
+    log = task_log()
+    rows = named(log, log.started_rows(), task_name)
+    first = rows.annotate(log_begun=log.start).order_by("log_start", "pk")
+    found: datetime | None = first.values_list("log_begun", flat=True).first()
+    return found
 
 
 def completed_before(rule: Rule, at: datetime) -> list[Execution]:

@@ -155,6 +155,28 @@ class TestTheCommand:
 
         assert "; the log covers 20 h of these" in self.run(capsys, "--days", "60")
 
+    def test_knows_a_task_from_its_first_run_on(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync", created_at=ago(hours=1))
+        execution("sync", started=ago(hours=20))
+
+        said = self.run(capsys, "--days", "60")
+
+        assert "; the log covers 20 h of these" in said
+        assert "2026-01-" not in said  # nothing was missing before
+
+    def test_knows_it_from_before_if_the_rule_was_waiting_for_it(
+        self, capsys: pytest.CaptureFixture[str], old_log: None
+    ) -> None:
+        rule("sync", created_at=ago(days=10))
+        execution("sync", started=ago(hours=20))
+
+        said = self.run(capsys, "--days", "60")
+
+        assert "; the log covers 10 days of these" in said
+        assert "2026-02-28 13:00 to 2026-03-09 16:00 UTC: No execution found" in said
+
     def test_says_nothing_of_a_log_that_holds_nothing(
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -75,15 +75,6 @@ class TestNames:
     def test_of_an_empty_log_are_none(self) -> None:
         assert seen_names() == []
 
-    def test_are_all_told_however_many_one_query_reads(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(names, "_AT_ONCE", 2)
-        for name in "abcde":
-            execution(name)
-
-        assert seen_names() == list("abcde")
-
     def test_are_remembered_so_that_only_new_executions_are_looked_through(
         self, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -306,8 +306,7 @@ def with_every_clue(count: int) -> int:
 
 
 def with_misspelt_names(count: int) -> int:
-    # Names are read nine hundred at once.
-    fill_log(count // 2, is_fine=True)
+    fill_log(count, is_fine=True)
     store_rules(count)
     long_ago = ago(days=60)
     BackgroundTask.objects.update(
