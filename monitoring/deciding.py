@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from monitoring import alerting, beat, dependents, judging, rule_states
 from monitoring.alerting import Decision, Outcome, StateRow
+from monitoring.beat import TakeStates
 from monitoring.conf import get_settings
 from monitoring.core.incidents import step
 from monitoring.core.inhibition import Upstreams
@@ -16,8 +17,6 @@ from monitoring.models import AlertEvent
 from monitoring.people import superuser_addresses
 from monitoring.rule_rows import Batch
 from monitoring.runs import Begun
-
-TakeStates = Callable[[Sequence[Rule]], dict[str, StateRow]]
 
 
 class Deciding:

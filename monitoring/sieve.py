@@ -137,14 +137,20 @@ def _depends_on_names(lists: Iterable[str]) -> Q:
     return Q(dependents__in=readable[:MOST_LISTS])
 
 
+def nothing_counted(prefix: str = "") -> Q:
+    """Return the condition that a state is fine: see `StateRow.is_fine`."""
+    return Q(
+        **{
+            f"{prefix}verdict": "ok",
+            f"{prefix}failing_checks": 0,
+            f"{prefix}unknown_checks": 0,
+        }
+    )
+
+
 def _was_fine() -> Q:
     """Return the condition that a rule was fine at the last check, so that nothing is to write."""
-    return Q(
-        state__verdict="ok",
-        state__failing_checks=0,
-        state__unknown_checks=0,
-        state__last_checked_at__isnull=False,
-    )
+    return nothing_counted("state__") & Q(state__last_checked_at__isnull=False)
 
 
 def _ended_as_expected(log: TaskLog, lists: Iterable[str], now: datetime) -> Q:

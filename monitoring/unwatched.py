@@ -9,7 +9,7 @@ from django.db.models import Exists, OuterRef, Q
 from monitoring.models import AlertEvent, MonitorRule, RuleState
 from monitoring.rule_rows import key_of
 from monitoring.rulesets import RuleSet
-from monitoring.sieve import NOTE_FINE_EVERY
+from monitoring.sieve import NOTE_FINE_EVERY, nothing_counted
 
 FORGOTTEN_AFTER = timedelta(days=8)
 """Longer than a weekly check waits: entries of JSON arguments that nothing has checked since."""
@@ -88,9 +88,8 @@ def forget_states(now: datetime) -> None:
     And those of fine rules that do not say which rule that is, as an older version leaves them
     while it still runs beside this one: the next check makes them anew.
     """
-    nothing = Q(verdict="ok", failing_checks=0, unknown_checks=0)
     RuleState.objects.filter(
         Q(key__startswith="rule:", last_checked_at__lt=now - timedelta(hours=1))
-        | Q(nothing, key__startswith="rule:", rule__isnull=True)
+        | Q(nothing_counted(), key__startswith="rule:", rule__isnull=True)
         | Q(key__startswith="args:", last_checked_at__lt=now - FORGOTTEN_AFTER)
     ).delete()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -22,7 +22,6 @@ pytestmark = pytest.mark.bench
 
 SMALL = {"rules": 1_200, "executions": 20_000, "events": 5_000}
 """Enough to fill each page with as many rows as the large one shows."""
-AFTER_SMALL = ", small"
 
 
 class Installation:
@@ -54,44 +53,38 @@ def small_ones(
     tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
 ) -> Iterator[Callable[[str], Installation]]:
     """Return the small installation on the same kind of database."""
-    known: dict[str, tuple[Installation, AbstractContextManager[Any]]] = {}
+    known: dict[str, Installation] = {}
+    with django_db_blocker.unblock(), ExitStack() as places:
 
-    def of(kind: str) -> Installation:
-        if kind not in known:
-            large, place = connections["default"], database(kind, tmp_path_factory)
-            place.__enter__()
-            data.fill(SMALL["rules"], SMALL["executions"])
-            known[kind] = Installation(SMALL["events"]), place
-            connections["default"] = large
-        return known[kind][0]
+        def of(kind: str) -> Installation:
+            if kind not in known:
+                large = connections["default"]
+                places.enter_context(database(kind, tmp_path_factory))
+                data.fill(SMALL["rules"], SMALL["executions"])
+                known[kind] = Installation(SMALL["events"])
+                places.callback(known[kind].use)  # what is left must be in use
+                connections["default"] = large
+            return known[kind]
 
-    with django_db_blocker.unblock():
         yield of
         theirs = connections["default"]
-        for installation, place in known.values():
-            installation.use()
-            place.__exit__(None, None, None)
-        connections["default"] = theirs
+    connections["default"] = theirs
 
 
 def test_pages(filled: Filled, small_ones: Callable[[str], Installation]) -> None:
     small, large = small_ones(filled.kind), Installation(SIZES.events)
-    sides = []
-    for page in PAGES:  # in turns, page by page: a machine is not as fast at all times
-        sides += [
-            Side(name=page.name + AFTER_SMALL, prepare=small.use, run=small.opens(page)),
-            Side(name=page.name, prepare=large.use, run=large.opens(page)),
-        ]
+    figures, few = [], {}
     # The executions end then, and what has no recent ones is soon replayed.
     with time_machine.travel(NOW):
-        figures = [
-            one
-            for pair in zip(sides[::2], sides[1::2], strict=True)
-            for one in measure(pair, SIZES.runs)
-        ]
-    large.use()
+        for page in PAGES:  # in turns, page by page: a machine is not as fast at all times
+            sides = (
+                Side(name=f"{page.name}, small", prepare=small.use, run=small.opens(page)),
+                Side(name=page.name, prepare=large.use, run=large.opens(page)),
+            )
+            of_small, of_large = measure(sides, SIZES.runs)
+            figures.append(of_large)
+            few[page.name] = (of_small.median, of_small.queries)
 
-    few = {one.name.removesuffix(AFTER_SMALL): (one.median, one.queries) for one in figures[::2]}
-    publish("pages", filled.name, figures[1::2], **filled.facts, events=SIZES.events, small=few)
-    for one in figures[1::2]:
+    publish("pages", filled.name, figures, **filled.facts, events=SIZES.events, small=few)
+    for one in figures:
         print(f"{one.name}: {one.median / few[one.name][0]:.2f} times the small one")
